@@ -1,0 +1,174 @@
+//===- FastGemmOps.td - Operations on register fragments --------*- tablegen -*-===//
+
+#ifndef FASTGEMM_OPS
+#define FASTGEMM_OPS
+
+include "FastGemm/FastGemmAttrs.td"
+include "mlir/Dialect/LLVMIR/LLVMOpBase.td"
+include "mlir/Interfaces/InferTypeOpInterface.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+
+def FastGemm_SharedPtr : LLVM_PointerInAddressSpace<3>;
+def FastGemm_GlobalPtr : LLVM_PointerInAddressSpace<1>;
+def FastGemm_I32x4 : FixedVectorOfLengthAndType<[4], [I32]>;
+def FastGemm_I32x2 : FixedVectorOfLengthAndType<[2], [I32]>;
+def FastGemm_F32x4 : FixedVectorOfLengthAndType<[4], [F32]>;
+
+//===----------------------------------------------------------------------===//
+// Asynchronous copies
+//===----------------------------------------------------------------------===//
+
+def FastGemm_AsyncCopyOp : FastGemm_Op<"async_copy", [
+    MemoryEffects<[MemWrite, MemRead]>]> {
+  let summary = "copies bytes from global to shared memory without waiting";
+  let description = [{
+    Starts the copy of `bytes` bytes (4, 8 or 16) from `source` to `destination`,
+    both aligned to `bytes`. With `valid`, only the first `valid` bytes are read
+    and the rest is filled with zeros; 0 reads nothing. The copy belongs to the
+    group that the next `fastgemm.async_commit` of this thread closes.
+
+    Example:
+
+    ```mlir
+    fastgemm.async_copy %shared, %global, 16 : !llvm.ptr<3>, !llvm.ptr<1>
+    fastgemm.async_copy %shared, %global, 16 valid %n : !llvm.ptr<3>, !llvm.ptr<1>
+    ```
+  }];
+  let arguments = (ins FastGemm_SharedPtr:$destination,
+                       FastGemm_GlobalPtr:$source,
+                       I32Attr:$bytes, Optional<I32>:$valid);
+  let assemblyFormat = [{
+    $destination `,` $source `,` custom<Plain>($bytes) (`valid` $valid^)? attr-dict
+      `:` type($destination) `,` type($source)
+  }];
+  let hasVerifier = 1;
+}
+
+def FastGemm_AsyncCommitOp : FastGemm_Op<"async_commit", [
+    MemoryEffects<[MemWrite, MemRead]>]> {
+  let summary = "closes a group of asynchronous copies";
+  let description = [{
+    All copies that this thread started since the last commit become one group,
+    which may be empty.
+
+    Example:
+
+    ```mlir
+    fastgemm.async_commit
+    ```
+  }];
+  let assemblyFormat = "attr-dict";
+}
+
+def FastGemm_AsyncWaitOp : FastGemm_Op<"async_wait", [
+    MemoryEffects<[MemWrite, MemRead]>]> {
+  let summary = "waits until at most so many groups of copies are pending";
+  let description = [{
+    After it, the data of all but the newest `pending` groups is visible to this
+    thread; a `gpu.barrier` makes it visible to the CTA.
+
+    Example:
+
+    ```mlir
+    fastgemm.async_wait 2
+    ```
+  }];
+  let arguments = (ins ConfinedAttr<I32Attr, [IntNonNegative]>:$pending);
+  let assemblyFormat = "custom<Plain>($pending) attr-dict";
+}
+
+//===----------------------------------------------------------------------===//
+// Fragments
+//===----------------------------------------------------------------------===//
+
+def FastGemm_LoadMatrixOp : FastGemm_Op<"load_matrix", [
+    MemoryEffects<[MemRead]>]> {
+  let summary = "loads 8x8 matrices of 16-bit elements from shared memory";
+  let description = [{
+    Lanes `8i` to `8i + 7` pass the addresses of the eight 16-byte rows of matrix
+    i; element i of the result is this lane's 32 bits of matrix i: two 16-bit (or
+    four 8-bit) elements at row `g`, 32-bit column `t`. With `transpose`, the two
+    16-bit elements at rows `2t`, `2t + 1` of column `g`.
+
+    Example:
+
+    ```mlir
+    %b = fastgemm.load_matrix %p : !llvm.ptr<3> -> vector<4xi32>
+    %v = fastgemm.load_matrix %p transpose : !llvm.ptr<3> -> vector<2xi32>
+    ```
+  }];
+  let arguments = (ins FastGemm_SharedPtr:$address, UnitAttr:$transpose);
+  let results = (outs FixedVectorOfLengthAndType<[1, 2, 4], [I32]>:$matrices);
+  let assemblyFormat = [{
+    $address (`transpose` $transpose^)? attr-dict `:` type($address) `->` type($matrices)
+  }];
+}
+
+def FastGemm_DequantOp : FastGemm_Op<"dequant", [Pure]> {
+  let summary = "unpacks 4-bit weights into two fragments of 8-bit weights";
+  let description = [{
+    `packed` is one lane's 16 bytes of a block of 16 channels x 64 input
+    channels (`#fastgemm.packed`): 32 weights. The results are the A fragments
+    of the two `m16n8k32` steps, in which every weight q stands as the signed
+    byte 16 q: unpacking is two ANDs and one shift per 8 weights. The factor 16
+    is taken back by the epilogue's scale.
+
+    Example:
+
+    ```mlir
+    %a0, %a1 = fastgemm.dequant %w : vector<4xi32> -> vector<4xi32>, vector<4xi32>
+    ```
+  }];
+  let arguments = (ins FastGemm_I32x4:$packed);
+  let results = (outs FastGemm_I32x4:$low, FastGemm_I32x4:$high);
+  let assemblyFormat = [{
+    $packed attr-dict `:` type($packed) `->` type($low) `,` type($high)
+  }];
+  let builders = [OpBuilder<(ins "::mlir::Value":$packed), [{
+    build($_builder, $_state, packed.getType(), packed.getType(), packed);
+  }]>];
+}
+
+def FastGemm_MmaS8Op : FastGemm_Op<"mma_s8", [Pure,
+    AllTypesMatch<["accumulator", "result"]>]> {
+  let summary = "multiplies 16x32 by 32x8 signed bytes into 32-bit sums";
+  let description = [{
+    `mma.sync.m16n8k32`: A is 16 channels x 32 k, B 32 k x 8 tokens. Sums wrap;
+    the verifier of `odyssey.matmul` bounds K so that they never do.
+
+    Example:
+
+    ```mlir
+    %d = fastgemm.mma_s8 %a, %b, %c : vector<4xi32>, vector<2xi32> -> vector<4xi32>
+    ```
+  }];
+  let arguments = (ins FastGemm_I32x4:$a, FastGemm_I32x2:$b,
+                       FastGemm_I32x4:$accumulator);
+  let results = (outs FastGemm_I32x4:$result);
+  let assemblyFormat = [{
+    $a `,` $b `,` $accumulator attr-dict `:` type($a) `,` type($b) `->` type($result)
+  }];
+}
+
+def FastGemm_MmaF16Op : FastGemm_Op<"mma_f16", [Pure,
+    AllTypesMatch<["accumulator", "result"]>]> {
+  let summary = "multiplies 16x16 by 16x8 half floats into 32-bit sums";
+  let description = [{
+    `mma.sync.m16n8k16` with fp32 accumulation; each 32-bit element of a and b
+    holds two adjacent fp16 along k.
+
+    Example:
+
+    ```mlir
+    %d = fastgemm.mma_f16 %a, %b, %c : vector<4xi32>, vector<2xi32> -> vector<4xf32>
+    ```
+  }];
+  let arguments = (ins FastGemm_I32x4:$a, FastGemm_I32x2:$b,
+                       FastGemm_F32x4:$accumulator);
+  let results = (outs FastGemm_F32x4:$result);
+  let assemblyFormat = [{
+    $a `,` $b `,` $accumulator attr-dict `:` type($a) `,` type($b) `->` type($result)
+  }];
+}
+
+#endif // FASTGEMM_OPS

@@ -1,0 +1,40 @@
+//===- OdysseyBase.td - The tensor-level dialect ----------------*- tablegen -*-===//
+
+#ifndef ODYSSEY_BASE
+#define ODYSSEY_BASE
+
+include "mlir/IR/OpBase.td"
+
+def Odyssey_Dialect : Dialect {
+  let name = "odyssey";
+  let cppNamespace = "::odyssey::graph";
+  let summary = "The graph of a quantized language model";
+  let description = [{
+    Tensor-level operations of a decoder whose matrix products are W4A8: 4-bit
+    weights, 8-bit activations. The number of tokens M is the one size that may
+    be dynamic, and is always the leading dimension. Weights are references by
+    name (`odyssey.weight`), never constants in the text. Tensors are values;
+    what lives from one step to the next (the KV cache, the hidden states) is a
+    `memref` argument of the function.
+
+    What each operation computes, to the bit, is in `docs/numerics.md`.
+  }];
+  let dependentDialects = ["::odyssey::fastgemm::FastGemmDialect"];
+}
+
+class Odyssey_Op<string mnemonic, list<Trait> traits = []>
+    : Op<Odyssey_Dialect, mnemonic, traits>;
+
+def Odyssey_F16Tensor : RankedTensorOf<[F16]>;
+def Odyssey_F16Matrix : 2DTensorOf<[F16]>;
+def Odyssey_F32Vector : 1DTensorOf<[F32]>;
+def Odyssey_F16Vector : 1DTensorOf<[F16]>;
+def Odyssey_I32Vector : 1DTensorOf<[I32]>;
+def Odyssey_I32Matrix : 2DTensorOf<[I32]>;
+def Odyssey_I8Matrix : 2DTensorOf<[I8]>;
+def Odyssey_I4 : I<4>;
+def Odyssey_I4Matrix : 2DTensorOf<[Odyssey_I4]>;
+def Odyssey_FloatMatrix : 2DTensorOf<[F16, F32]>;
+def Odyssey_KvCache : MemRefRankOf<[F16], [6]>;
+
+#endif // ODYSSEY_BASE

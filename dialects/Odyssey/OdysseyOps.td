@@ -1,0 +1,492 @@
+//===- OdysseyOps.td - Operations of the model graph ------------*- tablegen -*-===//
+
+#ifndef ODYSSEY_OPS
+#define ODYSSEY_OPS
+
+include "FastGemm/FastGemmAttrs.td"
+include "Odyssey/OdysseyBase.td"
+include "mlir/IR/SymbolInterfaces.td"
+include "mlir/IR/RegionKindInterface.td"
+include "mlir/Interfaces/CallInterfaces.td"
+include "mlir/Interfaces/ControlFlowInterfaces.td"
+include "mlir/Interfaces/FunctionInterfaces.td"
+include "mlir/Interfaces/InferTypeOpInterface.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+
+//===----------------------------------------------------------------------===//
+// Constants
+//===----------------------------------------------------------------------===//
+
+def Odyssey_WeightOp : Odyssey_Op<"weight", [Pure]> {
+  let summary = "a weight of the checkpoint, by name";
+  let description = [{
+    The tensor `names[0]` of the checkpoint (or of the safetensors file given to
+    `odyssey-compile --weights`); several names are concatenated along the first
+    dimension. A tensor of `i4` is stored in the file as I8 values from -8 to 7.
+
+    Example:
+
+    ```mlir
+    %w = odyssey.weight "w" : tensor<192x64xi4>
+    %qkv = odyssey.weight "q", "k", "v" : tensor<128x64xi4>
+    ```
+  }];
+  let arguments = (ins StrArrayAttr:$names);
+  let results = (outs AnyStaticShapeTensor:$result);
+  let assemblyFormat = "custom<Names>($names) attr-dict `:` type($result)";
+  let hasVerifier = 1;
+}
+
+def Odyssey_RopeTableOp : Odyssey_Op<"rope_table", [Pure]> {
+  let summary = "cosines and sines of the rotary position embedding";
+  let description = [{
+    Row p holds `cos(p * f_i)` for i in 0 .. d/2 - 1, then `sin(p * f_i)`, with
+    `f_i = theta^(-2i/d)`, computed in double precision and rounded to fp32 when
+    the bundle is written. `scaling` names a change of the frequencies:
+    `none`, `linear` (parameters: factor) or `llama3` (factor,
+    low_freq_factor, high_freq_factor, original context).
+
+    Example:
+
+    ```mlir
+    %t = odyssey.rope_table theta = 1.0e4 : tensor<128x8xf32>
+    ```
+  }];
+  let arguments = (ins F64Attr:$theta,
+                       DefaultValuedAttr<StrAttr, "\"none\"">:$scaling,
+                       DefaultValuedAttr<DenseF64ArrayAttr, "{}">:$parameters);
+  let results = (outs StaticShapeTensorOf<[F32]>:$table);
+  let assemblyFormat = [{
+    `theta` `=` custom<PlainF64>($theta) attr-dict `:` type($table)
+  }];
+  let hasVerifier = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Products
+//===----------------------------------------------------------------------===//
+
+def Odyssey_LinearOp : Odyssey_Op<"linear", [Pure]> {
+  let summary = "a product with 16-bit weights";
+  let description = [{
+    `result[m, n] = sum_k x[m, k] * weights[n, k]` with fp32 accumulation on
+    the fp16 tensor cores, in ascending k. The result is rounded to its element
+    type. `odyssey-quantize-linears` turns this into `odyssey.quantize` and
+    `odyssey.matmul`, but for those marked `keep`.
+
+    Example:
+
+    ```mlir
+    %y = odyssey.linear %x, %w keep : (tensor<?x64xf16>, tensor<512x64xf16>) -> tensor<?x512xf32>
+    ```
+  }];
+  let arguments = (ins Odyssey_F16Matrix:$x, Odyssey_F16Matrix:$weights,
+                       UnitAttr:$keep,
+                       OptionalAttr<FastGemm_ScheduleAttr>:$schedule);
+  let results = (outs Odyssey_FloatMatrix:$result);
+  let assemblyFormat = [{
+    $x `,` $weights (`keep` $keep^)? (`schedule` $schedule^)? attr-dict
+      `:` functional-type(operands, results)
+  }];
+  let hasVerifier = 1;
+}
+
+def Odyssey_QuantizeOp : Odyssey_Op<"quantize", [Pure]> {
+  let summary = "quantizes each token's row to 8 bits";
+  let description = [{
+    Per row: `a = max |x|`, `scale = a / 127`, `values = clamp(rne(x * (127 / a)),
+    -127, 127)`; a row of zeros gives scale 0 and values 0.
+
+    Example:
+
+    ```mlir
+    %q, %s = odyssey.quantize %x : tensor<?x64xf16> -> tensor<?x64xi8>, tensor<?xf32>
+    ```
+  }];
+  let arguments = (ins Odyssey_F16Matrix:$x);
+  let results = (outs Odyssey_I8Matrix:$values, Odyssey_F32Vector:$scales);
+  let assemblyFormat = [{
+    $x attr-dict `:` type($x) `->` type($values) `,` type($scales)
+  }];
+  let hasVerifier = 1;
+}
+
+def Odyssey_MatmulOp : Odyssey_Op<"matmul", [Pure]> {
+  let summary = "the W4A8 product";
+  let description = [{
+    `acc = sum_k x[m, k] * 16 * w[n, k]` in exact int32, then
+    `fp32(acc) * (weight_scales[n] / 16) * x_scales[m]`, left to right, each
+    product rounded to fp32, plus `bias[n]` where given, then one rounding to
+    fp16. The result does not depend on the schedule.
+
+    `weights` are 4-bit; once packed, their type carries `#fastgemm.packed`.
+    The attribute `schedule` is set by `odyssey-schedule`, or by hand, which that
+    pass respects.
+
+    Example:
+
+    ```mlir
+    %y = odyssey.matmul %x scale %xs, %w scale %ws
+        : tensor<?x64xi8>, tensor<192x64xi4> -> tensor<?x192xf16>
+    ```
+  }];
+  let arguments = (ins Odyssey_I8Matrix:$x, Odyssey_F32Vector:$x_scales,
+                       Odyssey_I4Matrix:$weights,
+                       Odyssey_F32Vector:$weight_scales,
+                       Optional<Odyssey_F16Vector>:$bias,
+                       OptionalAttr<FastGemm_ScheduleAttr>:$schedule);
+  let results = (outs Odyssey_F16Matrix:$result);
+  let assemblyFormat = [{
+    $x `scale` $x_scales `,` $weights `scale` $weight_scales (`bias` $bias^)?
+      (`schedule` $schedule^)? attr-dict
+      `:` functional-type(operands, results)
+  }];
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    /// The largest K for which no sum can leave 32 bits: 127 * 128 * K < 2^31.
+    static constexpr int64_t kMaxK = 132104;
+    int64_t getN() { return getWeights().getType().getDimSize(0); }
+    int64_t getK() { return getWeights().getType().getDimSize(1); }
+  }];
+}
+
+//===----------------------------------------------------------------------===//
+// Norms and elementwise operations
+//===----------------------------------------------------------------------===//
+
+def Odyssey_RmsNormOp : Odyssey_Op<"rms_norm", [Pure,
+    AllTypesMatch<["x", "result"]>]> {
+  let summary = "root mean square normalization of each row";
+  let description = [{
+    `result = fp16((x * r) * weight)` with `r = 1 / sqrt(mean(x^2) + epsilon)`
+    in fp32.
+
+    Example:
+
+    ```mlir
+    %h = odyssey.rms_norm %x, %w epsilon = 1.0e-5 : tensor<?x64xf16>, tensor<64xf16>
+    ```
+  }];
+  let arguments = (ins Odyssey_F16Matrix:$x, Odyssey_F16Vector:$weight,
+                       F32Attr:$epsilon);
+  let results = (outs Odyssey_F16Matrix:$result);
+  let assemblyFormat = [{
+    $x `,` $weight `epsilon` `=` custom<PlainF32>($epsilon) attr-dict
+      `:` type($x) `,` type($weight)
+  }];
+  let hasVerifier = 1;
+}
+
+def Odyssey_RmsNormQuantizeOp : Odyssey_Op<"rms_norm_quantize", [Pure]> {
+  let summary = "normalization and quantization of each row in one kernel";
+  let description = [{
+    Equal, bit for bit, to `odyssey.rms_norm` followed by `odyssey.quantize`.
+
+    Example:
+
+    ```mlir
+    %q, %s = odyssey.rms_norm_quantize %x, %w epsilon = 1.0e-5
+        : tensor<?x64xf16>, tensor<64xf16> -> tensor<?x64xi8>, tensor<?xf32>
+    ```
+  }];
+  let arguments = (ins Odyssey_F16Matrix:$x, Odyssey_F16Vector:$weight,
+                       F32Attr:$epsilon);
+  let results = (outs Odyssey_I8Matrix:$values, Odyssey_F32Vector:$scales);
+  let assemblyFormat = [{
+    $x `,` $weight `epsilon` `=` custom<PlainF32>($epsilon) attr-dict
+      `:` type($x) `,` type($weight) `->` type($values) `,` type($scales)
+  }];
+  let hasVerifier = 1;
+}
+
+def Odyssey_SiluMulOp : Odyssey_Op<"silu_mul", [Pure]> {
+  let summary = "SiLU of the gate times the up projection";
+  let description = [{
+    `result = fp16((gate / (1 + exp(-gate))) * up)` in fp32. With one operand,
+    its row holds the gate in the first half and up in the second.
+
+    Example:
+
+    ```mlir
+    %a = odyssey.silu_mul %gate, %up
+        : (tensor<?x172xf16>, tensor<?x172xf16>) -> tensor<?x172xf16>
+    ```
+  }];
+  let arguments = (ins Variadic<Odyssey_F16Matrix>:$inputs);
+  let results = (outs Odyssey_F16Matrix:$result);
+  let assemblyFormat = "$inputs attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+def Odyssey_SiluMulQuantizeOp : Odyssey_Op<"silu_mul_quantize", [Pure]> {
+  let summary = "SiLU, product and quantization in one kernel";
+  let description = [{
+    Equal, bit for bit, to `odyssey.silu_mul` followed by `odyssey.quantize`.
+
+    Example:
+
+    ```mlir
+    %q, %s = odyssey.silu_mul_quantize %gate_up
+        : (tensor<?x344xf16>) -> (tensor<?x172xi8>, tensor<?xf32>)
+    ```
+  }];
+  let arguments = (ins Variadic<Odyssey_F16Matrix>:$inputs);
+  let results = (outs Odyssey_I8Matrix:$values, Odyssey_F32Vector:$scales);
+  let assemblyFormat = "$inputs attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+def Odyssey_AddOp : Odyssey_Op<"add", [Pure, Commutative,
+    SameOperandsAndResultType]> {
+  let summary = "adds in fp32 and rounds to fp16";
+  let description = [{
+    The residual connection.
+
+    Example:
+
+    ```mlir
+    %y = odyssey.add %x, %r : tensor<?x64xf16>
+    ```
+  }];
+  let arguments = (ins Odyssey_F16Matrix:$lhs, Odyssey_F16Matrix:$rhs);
+  let results = (outs Odyssey_F16Matrix:$result);
+  let assemblyFormat = "$lhs `,` $rhs attr-dict `:` type($result)";
+}
+
+//===----------------------------------------------------------------------===//
+// Embedding and selection of rows
+//===----------------------------------------------------------------------===//
+
+def Odyssey_EmbeddingOp : Odyssey_Op<"embedding", [Pure]> {
+  let summary = "the rows of a table that the token ids name";
+  let description = [{
+    The runtime guarantees that ids are inside the table.
+
+    Example:
+
+    ```mlir
+    %x = odyssey.embedding %tokens, %table
+        : (tensor<?xi32>, tensor<512x64xf16>) -> tensor<?x64xf16>
+    ```
+  }];
+  let arguments = (ins Odyssey_I32Vector:$ids, Odyssey_F16Matrix:$table);
+  let results = (outs Odyssey_F16Matrix:$result);
+  let assemblyFormat = "$ids `,` $table attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+def Odyssey_StoreRowsOp : Odyssey_Op<"store_rows", [
+    MemoryEffects<[MemWrite]>]> {
+  let summary = "writes rows to a state";
+  let description = [{
+    Row m of `rows` becomes row m of `state`.
+
+    Example:
+
+    ```mlir
+    odyssey.store_rows %h, %hidden : tensor<?x64xf16>, memref<128x64xf16>
+    ```
+  }];
+  let arguments = (ins Odyssey_F16Matrix:$rows,
+                       Arg<MemRefRankOf<[F16], [2]>, "", [MemWrite]>:$state);
+  let assemblyFormat = "$rows `,` $state attr-dict `:` type($rows) `,` type($state)";
+  let hasVerifier = 1;
+}
+
+def Odyssey_GatherRowsOp : Odyssey_Op<"gather_rows", [
+    MemoryEffects<[MemRead]>]> {
+  let summary = "reads rows of a state";
+  let description = [{
+    Row m of the result is row `indices[m]` of `state`.
+
+    Example:
+
+    ```mlir
+    %h = odyssey.gather_rows %hidden, %rows
+        : (memref<128x64xf16>, tensor<?xi32>) -> tensor<?x64xf16>
+    ```
+  }];
+  let arguments = (ins Arg<MemRefRankOf<[F16], [2]>, "", [MemRead]>:$state,
+                       Odyssey_I32Vector:$indices);
+  let results = (outs Odyssey_F16Matrix:$result);
+  let assemblyFormat = "$state `,` $indices attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+def Odyssey_ArgmaxOp : Odyssey_Op<"argmax", [Pure]> {
+  let summary = "the index of the greatest element of each row";
+  let description = [{
+    The lowest index on a tie.
+
+    Example:
+
+    ```mlir
+    %next = odyssey.argmax %logits : tensor<?x512xf32> -> tensor<?xi32>
+    ```
+  }];
+  let arguments = (ins 2DTensorOf<[F32]>:$x);
+  let results = (outs Odyssey_I32Vector:$indices);
+  let assemblyFormat = "$x attr-dict `:` type($x) `->` type($indices)";
+  let hasVerifier = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Attention
+//===----------------------------------------------------------------------===//
+
+def Odyssey_RopeAppendOp : Odyssey_Op<"rope_append", [
+    MemoryEffects<[MemWrite]>]> {
+  let summary = "rotates queries and keys, appends keys and values to the cache";
+  let description = [{
+    `inputs` are queries, keys and values of each token, as three tensors or as
+    one whose row holds all three. Queries and keys are rotated in pairs
+    `(i, i + d/2)` by the token's position, in fp32, and rounded to fp16. Keys
+    and values go to the page `page_table[sequence, position / page_tokens]` of
+    `cache` at `layer`; the cache's shape is [layers, pages, 2, KV heads,
+    page_tokens, head dimension]. The result are the rotated queries.
+
+    Example:
+
+    ```mlir
+    %q = odyssey.rope_append %qkv table %t at %positions, %sequences, %pages
+        cache %kv layer %layer heads 8
+        : (tensor<?x128xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>,
+          tensor<1x2xi32>, memref<5x2x2x4x64x8xf16> -> tensor<?x64xf16>
+    ```
+  }];
+  let arguments = (ins Variadic<Odyssey_F16Matrix>:$inputs,
+                       2DTensorOf<[F32]>:$table,
+                       Odyssey_I32Vector:$positions,
+                       Odyssey_I32Vector:$sequences,
+                       Odyssey_I32Matrix:$page_table,
+                       Arg<Odyssey_KvCache, "", [MemWrite]>:$cache,
+                       I32:$layer, I32Attr:$heads);
+  let results = (outs Odyssey_F16Matrix:$queries);
+  let assemblyFormat = [{
+    $inputs `table` $table `at` $positions `,` $sequences `,` $page_table
+      `cache` $cache `layer` $layer `heads` custom<Plain>($heads)
+      attr-dict `:` `(` type($inputs) `)` `,` type($table) `,` type($positions)
+      `,` type($sequences) `,` type($page_table) `,` type($cache)
+      `->` type($queries)
+  }];
+  let hasVerifier = 1;
+}
+
+def Odyssey_AttentionOp : Odyssey_Op<"attention", [
+    MemoryEffects<[MemRead]>]> {
+  let summary = "causal attention over the KV cache";
+  let description = [{
+    Token m at position p of its sequence attends to positions 0 to p. Heads
+    `h * G` to `h * G + G - 1` share KV head h. Scores are fp32 sums of fp16
+    products times `scale`; the softmax is computed online in blocks of one page,
+    in fp32; its numerators are rounded to fp16 before they multiply the values;
+    the result is rounded to fp16. The order of every sum depends on the
+    position alone.
+
+    Example:
+
+    ```mlir
+    %o = odyssey.attention %q at %positions, %sequences, %pages
+        cache %kv layer %layer heads 8 scale = 0.35355339
+        : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>,
+          memref<5x2x2x4x64x8xf16>
+    ```
+  }];
+  let arguments = (ins Odyssey_F16Matrix:$queries,
+                       Odyssey_I32Vector:$positions,
+                       Odyssey_I32Vector:$sequences,
+                       Odyssey_I32Matrix:$page_table,
+                       Arg<Odyssey_KvCache, "", [MemRead]>:$cache,
+                       I32:$layer, I32Attr:$heads, F32Attr:$scale,
+                       OptionalAttr<I32Attr>:$tile_tokens);
+  let results = (outs Odyssey_F16Matrix:$result);
+  let assemblyFormat = [{
+    $queries `at` $positions `,` $sequences `,` $page_table `cache` $cache
+      `layer` $layer `heads` custom<Plain>($heads)
+      `scale` `=` custom<PlainF32>($scale)
+      attr-dict `:` type($queries) `,` type($positions) `,` type($sequences)
+      `,` type($page_table) `,` type($cache) `->` type($result)
+  }];
+  let hasVerifier = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Kernels
+//===----------------------------------------------------------------------===//
+
+def Odyssey_KernelOp : Odyssey_Op<"kernel", [
+    IsolatedFromAbove, FunctionOpInterface,
+    HasParent<"::mlir::gpu::GPUModuleOp">,
+    SingleBlockImplicitTerminator<"::odyssey::graph::ReturnOp">]> {
+  let summary = "one tensor operation, outlined, before it becomes a kernel";
+  let description = [{
+    The body is one operation of this dialect and an `odyssey.return`. All
+    launches of the same operation with the same types and schedule share one
+    kernel. `kind` groups kernels in statistics. `convert-odyssey-to-fastgemm`
+    replaces it by a `gpu.func` whose parameters are the addresses of operands
+    and results, then M.
+
+    Example:
+
+    ```mlir
+    odyssey.kernel @add_64(%a: tensor<?x64xf16>, %b: tensor<?x64xf16>)
+        -> tensor<?x64xf16> attributes {kind = "add"} {
+      %0 = odyssey.add %a, %b : tensor<?x64xf16>
+      odyssey.return %0 : tensor<?x64xf16>
+    }
+    ```
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name,
+                       TypeAttrOf<FunctionType>:$function_type,
+                       StrAttr:$kind,
+                       OptionalAttr<DictArrayAttr>:$arg_attrs,
+                       OptionalAttr<DictArrayAttr>:$res_attrs);
+  let regions = (region SizedRegion<1>:$body);
+  let hasCustomAssemblyFormat = 1;
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    ::mlir::Region *getCallableRegion() { return &getBody(); }
+    ::llvm::ArrayRef<::mlir::Type> getArgumentTypes() {
+      return getFunctionType().getInputs();
+    }
+    ::llvm::ArrayRef<::mlir::Type> getResultTypes() {
+      return getFunctionType().getResults();
+    }
+  }];
+}
+
+def Odyssey_ReturnOp : Odyssey_Op<"return", [Pure, HasParent<"KernelOp">,
+    ReturnLike, Terminator]> {
+  let summary = "the results of a kernel";
+  let description = [{
+    Example:
+
+    ```mlir
+    odyssey.return %0 : tensor<?x64xf16>
+    ```
+  }];
+  let arguments = (ins Variadic<AnyType>:$operands);
+  let assemblyFormat = "($operands^ `:` type($operands))? attr-dict";
+  let builders = [OpBuilder<(ins), "">];
+}
+
+def Odyssey_LaunchOp : Odyssey_Op<"launch", [
+    MemoryEffects<[MemRead, MemWrite]>,
+    DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "launches a kernel";
+  let description = [{
+    Example:
+
+    ```mlir
+    %y = odyssey.launch @kernels::@add_64(%a, %b)
+        : (tensor<?x64xf16>, tensor<?x64xf16>) -> tensor<?x64xf16>
+    ```
+  }];
+  let arguments = (ins SymbolRefAttr:$kernel, Variadic<AnyType>:$operands);
+  let results = (outs Variadic<AnyTensor>:$results);
+  let assemblyFormat = [{
+    $kernel `(` $operands `)` attr-dict `:` functional-type($operands, $results)
+  }];
+}
+
+#endif // ODYSSEY_OPS

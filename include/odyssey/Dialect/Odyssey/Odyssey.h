@@ -1,0 +1,39 @@
+//===- Odyssey.h - The tensor-level dialect ---------------------*- C++ -*-===//
+
+#ifndef ODYSSEY_DIALECT_ODYSSEY_ODYSSEY_H
+#define ODYSSEY_DIALECT_ODYSSEY_ODYSSEY_H
+
+#include "odyssey/Dialect/FastGemm/FastGemm.h"
+
+#include "mlir/Bytecode/BytecodeOpInterface.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/IR/BuiltinTypes.h"
+#include "mlir/IR/Dialect.h"
+#include "mlir/IR/OpDefinition.h"
+#include "mlir/IR/OpImplementation.h"
+#include "mlir/IR/RegionKindInterface.h"
+#include "mlir/IR/SymbolTable.h"
+#include "mlir/Interfaces/CallInterfaces.h"
+#include "mlir/Interfaces/ControlFlowInterfaces.h"
+#include "mlir/Interfaces/FunctionInterfaces.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+
+#include "odyssey/Dialect/Odyssey/Dialect.h.inc"
+
+#define GET_OP_CLASSES
+#include "odyssey/Dialect/Odyssey/Ops.h.inc"
+
+namespace odyssey::graph {
+
+/// Function attributes that `odyssey-schedule` sets: the function that a clone
+/// was made from, and the largest token count that it serves.
+inline constexpr llvm::StringLiteral kFunctionAttrName = "odyssey.function";
+inline constexpr llvm::StringLiteral kBucketAttrName = "odyssey.bucket";
+/// Argument and result attribute: the name of an input, output or state.
+inline constexpr llvm::StringLiteral kNameAttrName = "odyssey.name";
+/// The `gpu.module` that holds all kernels.
+inline constexpr llvm::StringLiteral kKernelModuleName = "kernels";
+
+} // namespace odyssey::graph
+
+#endif // ODYSSEY_DIALECT_ODYSSEY_ODYSSEY_H

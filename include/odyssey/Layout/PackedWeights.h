@@ -1,0 +1,75 @@
+//===- PackedWeights.h - Where each 4-bit weight lives ----------*- C++ -*-===//
+//
+// The packed layout of weights as pure arithmetic: no MLIR, no GPU. Everything
+// that writes packed weights (the bundle writer) or reads them (the kernels'
+// lowering, the tests) takes its positions from here.
+//
+// Worked example, channels = 64, N = 172, K = 100. N is padded to 192 = 3 panels,
+// K to 128 = 2 steps of 64. A panel is 2 steps x 4 blocks x 512 bytes = 4096
+// bytes. Weight (n = 70, k = 97): panel 1, channel 6 in it; step 1, k 33 in it.
+// Channel 6 of 32 is 4g + 2i + p with g = 1, i = 1, p = 0: block 1, row g + 8p =
+// 1. k 33 = 32 s + 16 h + 4 t + j with s = 1, h = 0, t = 0, j = 1: word 2s + h =
+// 2, byte 1, of lane 4g + t = 4; p = 0 is the high nibble. So it is the high
+// nibble of byte 4096 + (4 + 1) * 512 + 4 * 16 + 2 * 4 + 1.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef ODYSSEY_LAYOUT_PACKEDWEIGHTS_H
+#define ODYSSEY_LAYOUT_PACKEDWEIGHTS_H
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace odyssey::layout {
+
+/// Input channels of a block, and what K is padded to.
+inline constexpr int64_t kBlockK = 64;
+/// Output channels of a block: the rows of one mma A fragment.
+inline constexpr int64_t kBlockChannels = 16;
+/// Bytes of a block: 16 x 64 weights of 4 bits.
+inline constexpr int64_t kBlockBytes = kBlockChannels * kBlockK / 2;
+/// Bytes of a block that one lane reads.
+inline constexpr int64_t kLaneBytes = kBlockBytes / 32;
+/// Channels whose order is permuted together (two blocks).
+inline constexpr int64_t kQuadChannels = 32;
+
+constexpr int64_t roundUp(int64_t value, int64_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
+
+/// A nibble of the packed bytes.
+struct NibblePosition {
+  int64_t byte;
+  bool high;
+};
+
+/// The layout `#fastgemm.packed<channels = panelChannels>` of an [N, K] tensor.
+struct PackedWeights {
+  int64_t n, k;
+  /// Channels of a panel, a multiple of 32.
+  int64_t panelChannels;
+
+  int64_t paddedN() const { return roundUp(n, panelChannels); }
+  int64_t paddedK() const { return roundUp(k, kBlockK); }
+  int64_t bytes() const { return paddedN() * paddedK() / 2; }
+  /// Bytes from one step of 64 k to the next inside a panel.
+  int64_t stepBytes() const { return panelChannels * kBlockK / 2; }
+  /// Bytes from one panel to the next.
+  int64_t panelBytes() const { return paddedK() / kBlockK * stepBytes(); }
+
+  /// Where weight (channel, k) is; both inside the padded shape.
+  NibblePosition position(int64_t channel, int64_t k) const;
+};
+
+/// Packs `weights`, N x K row-major with values -8 to 7; the padding is zero.
+std::vector<uint8_t> packWeights(const PackedWeights &layout,
+                                 std::span<const int8_t> weights);
+
+/// The inverse of packWeights, without the padding.
+std::vector<int8_t> unpackWeights(const PackedWeights &layout,
+                                  std::span<const uint8_t> packed);
+
+} // namespace odyssey::layout
+
+#endif // ODYSSEY_LAYOUT_PACKEDWEIGHTS_H

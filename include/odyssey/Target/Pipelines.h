@@ -1,0 +1,41 @@
+//===- Pipelines.h - The way down as named pipelines ------------*- C++ -*-===//
+
+#ifndef ODYSSEY_TARGET_PIPELINES_H
+#define ODYSSEY_TARGET_PIPELINES_H
+
+#include "odyssey/Schedule/ScheduleChoice.h"
+
+#include "mlir/Pass/PassManager.h"
+
+namespace odyssey {
+
+/// What a pipeline needs to know beside the IR.
+struct PipelineOptions {
+  std::string target = "sm_80";
+  /// Token buckets, ascending; empty for the default of odyssey-schedule.
+  llvm::SmallVector<int64_t> buckets;
+};
+
+/// Graph of 16-bit products to launches of outlined kernels:
+/// odyssey-quantize-linears, odyssey-fuse, odyssey-schedule,
+/// odyssey-pack-weights, odyssey-outline-kernels.
+void buildGraphPipeline(mlir::OpPassManager &manager,
+                        const PipelineOptions &options);
+
+/// Outlined kernels to fragments: convert-odyssey-to-fastgemm.
+void buildFragmentPipeline(mlir::OpPassManager &manager);
+
+/// Fragments to the LLVM and NVVM dialects.
+void buildNvvmPipeline(mlir::OpPassManager &manager);
+
+/// Registers the dialect interfaces that buildNvvmPipeline relies on; a context
+/// that runs it needs them.
+void registerPipelineInterfaces(mlir::DialectRegistry &registry);
+
+/// Registers all passes of Odyssey, and the pipelines as `odyssey-to-kernels`,
+/// `odyssey-to-fragments` and `odyssey-to-nvvm` (each from the graph).
+void registerPassesAndPipelines();
+
+} // namespace odyssey
+
+#endif // ODYSSEY_TARGET_PIPELINES_H

@@ -1,0 +1,39 @@
+//===- Kernels.h - The kernels that the compiler can write ------*- C++ -*-===//
+//
+// One function per operation of the graph. Each writes the body of the kernel
+// whose single operation it is given and calls KernelBuilder::finish; failure
+// means that it has emitted an error.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef ODYSSEY_LIB_CONVERSION_ODYSSEYTOFASTGEMM_KERNELS_H
+#define ODYSSEY_LIB_CONVERSION_ODYSSEYTOFASTGEMM_KERNELS_H
+
+#include "KernelBuilder.h"
+
+namespace odyssey::conversion {
+
+/// Bytes between the rows of 8-bit activations: their encoding's stride, or K
+/// where the type has none.
+int64_t rowStride(mlir::Value activations);
+
+mlir::LogicalResult emitMatmul(KernelBuilder &k, graph::MatmulOp op);
+mlir::LogicalResult emitLinear(KernelBuilder &k, graph::LinearOp op);
+mlir::LogicalResult emitAttention(KernelBuilder &k, graph::AttentionOp op);
+mlir::LogicalResult emitRopeAppend(KernelBuilder &k, graph::RopeAppendOp op);
+mlir::LogicalResult emitEmbedding(KernelBuilder &k, graph::EmbeddingOp op);
+mlir::LogicalResult emitStoreRows(KernelBuilder &k, graph::StoreRowsOp op);
+mlir::LogicalResult emitGatherRows(KernelBuilder &k, graph::GatherRowsOp op);
+mlir::LogicalResult emitAdd(KernelBuilder &k, graph::AddOp op);
+mlir::LogicalResult emitRmsNorm(KernelBuilder &k, graph::RmsNormOp op);
+mlir::LogicalResult emitRmsNormQuantize(KernelBuilder &k,
+                                        graph::RmsNormQuantizeOp op);
+mlir::LogicalResult emitQuantize(KernelBuilder &k, graph::QuantizeOp op);
+mlir::LogicalResult emitSiluMul(KernelBuilder &k, graph::SiluMulOp op);
+mlir::LogicalResult emitSiluMulQuantize(KernelBuilder &k,
+                                        graph::SiluMulQuantizeOp op);
+mlir::LogicalResult emitArgmax(KernelBuilder &k, graph::ArgmaxOp op);
+
+} // namespace odyssey::conversion
+
+#endif // ODYSSEY_LIB_CONVERSION_ODYSSEYTOFASTGEMM_KERNELS_H

@@ -1,0 +1,400 @@
+//===- Matmul.cpp - The W4A8 product for the mma_sync path ----------------===//
+//
+// Y^T = W X^T: weights are the A operand (16 output channels a fragment), tokens
+// the B side. A CTA owns a tile of `channels` x `tokens`; its warps divide it.
+// K advances in stages of `k` through a ring of shared memory buffers filled
+// by cp.async; a stage is k / 64 sub-steps, and per sub-step a lane reads 16
+// bytes of packed weights per 16 channels (no bank conflicts, no shuffles) and
+// one ldmatrix.x4 per 8 tokens. The fragments of the next sub-step are loaded
+// before the products of this one are issued (register double buffering).
+//
+// A stage in shared memory, for S = k / 64:
+//   weights      [S][channels / 16][512 bytes]       as packed
+//   activations  [S][tokens][64 bytes]               16-byte chunks swizzled
+// Chunk c of token m stands at c ^ ((m >> 1) & 3): the eight rows that one
+// 8x8 matrix of ldmatrix reads then fall into eight different bank groups.
+//
+// Tokens behind M are read as zeros and not stored. Channels behind N are
+// zeros by packing and not stored.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Kernels.h"
+
+#include "odyssey/Layout/PackedWeights.h"
+
+using namespace mlir;
+using namespace odyssey;
+using namespace odyssey::conversion;
+
+int64_t conversion::rowStride(Value activations) {
+  auto type = cast<RankedTensorType>(activations.getType());
+  if (auto rows = dyn_cast_or_null<fastgemm::RowsAttr>(type.getEncoding()))
+    return rows.getStride();
+  return type.getDimSize(1);
+}
+
+namespace {
+
+/// The numbers of one kernel, all known at compile time.
+struct MatmulShape {
+  MatmulShape(graph::MatmulOp op, fastgemm::ScheduleAttr schedule,
+              layout::PackedWeights packed, int64_t stride)
+      : schedule(schedule), packed(packed), n(op.getN()),
+        activationStride(stride) {
+    channels = schedule.getChannels(), tokens = schedule.getTokens();
+    threads = schedule.getThreads(), stages = schedule.getStages();
+    subSteps = schedule.getK() / layout::kBlockK;
+    kTiles = packed.paddedK() / schedule.getK();
+    blocks = channels / schedule.getChannelWarps() / layout::kBlockChannels;
+    tokenBlocks = tokens / schedule.getTokenWarps() / 8;
+    weightBytes = channels * schedule.getK() / 2;
+    stageBytes = weightBytes + tokens * schedule.getK();
+  }
+
+  fastgemm::ScheduleAttr schedule;
+  layout::PackedWeights packed;
+  int64_t n, activationStride;
+  int64_t channels, tokens, threads, stages;
+  /// Sub-steps of 64 k per stage, and stages to walk over all of K.
+  int64_t subSteps, kTiles;
+  /// Fragments of a warp: blocks of 16 channels, blocks of 8 tokens.
+  int64_t blocks, tokenBlocks;
+  /// Shared memory of one stage: its weights, and all of it.
+  int64_t weightBytes, stageBytes;
+};
+
+/// Register fragments of one sub-step of 64 k.
+struct Fragments {
+  /// Per block of 16 channels: 16 bytes of packed weights.
+  SmallVector<Val> weights;
+  /// Per 8 tokens: the four B registers of two k-steps.
+  SmallVector<Val> activations;
+
+  SmallVector<Val> flat() const {
+    SmallVector<Val> all(weights);
+    all.append(activations);
+    return all;
+  }
+  static Fragments fromFlat(ArrayRef<Val> all, int64_t blocks) {
+    return {SmallVector<Val>(all.take_front(blocks)),
+            SmallVector<Val>(all.drop_front(blocks))};
+  }
+};
+
+class MatmulEmitter {
+public:
+  MatmulEmitter(KernelBuilder &k, graph::MatmulOp op, const MatmulShape &shape)
+      : k(k), op(op), shape(shape) {}
+
+  void emit();
+
+private:
+  void locate();
+  void startStage(Val slot, Val kTile);
+  void startStageIf(Val condition, Val slot, Val kTile);
+  Fragments loadFragments(Val slot, int64_t subStep);
+  void multiply(const Fragments &fragments, SmallVectorImpl<Val> &sums);
+  void epilogue(ArrayRef<Val> sums);
+  void storeChannels(Val token, Val channel, ArrayRef<Val> sums);
+
+  KernelBuilder &k;
+  graph::MatmulOp op;
+  const MatmulShape &shape;
+
+  /// First channel and token of the CTA's tile.
+  Val channel0, token0;
+  Val lane, channelWarp, tokenWarp;
+  /// Per copy of this thread: global address at k = 0, offset in a stage and,
+  /// for activations, the bytes that are valid (16, or 0 behind M).
+  struct Copy {
+    Val global, shared, valid;
+    int64_t bytesPerTile;
+    /// Set when only some threads take part in this copy.
+    Val active;
+  };
+  SmallVector<Copy> weightCopies, activationCopies;
+  /// Address in stage 0 of this lane's weights, and of its ldmatrix row.
+  Val laneWeights, laneActivations;
+};
+
+/// Where this thread stands, and what it copies in every stage.
+void MatmulEmitter::locate() {
+  Val thread = k.threadIndex();
+  lane = thread & 31;
+  Val warp = thread >> 5;
+  channelWarp = warp % shape.schedule.getChannelWarps();
+  tokenWarp = warp / shape.schedule.getChannelWarps();
+  channel0 = k.blockIndex(0) * shape.channels;
+  token0 = k.blockIndex(1) * shape.tokens;
+
+  // Weights: 16-byte chunks in the order of the stage: [sub-step][block][lane].
+  int64_t ctaBlocks = shape.channels / layout::kBlockChannels;
+  int64_t panelBlocks = shape.packed.panelChannels / layout::kBlockChannels;
+  int64_t chunks = shape.weightBytes / 16;
+  for (int64_t first = 0; first < chunks; first += shape.threads) {
+    Val chunk = thread + first;
+    Val subStep = chunk / (ctaBlocks * 32);
+    Val block = (chunk >> 5) % ctaBlocks + k.blockIndex(0) * ctaBlocks;
+    Val panel = block / panelBlocks;
+    Val inPanel = block % panelBlocks * layout::kBlockBytes +
+                  subStep * shape.packed.stepBytes() + ((chunk & 31) << 4);
+    Copy copy;
+    copy.global = k.offset(
+        k.row(k.operand(2), panel, shape.packed.panelBytes()), inPanel);
+    copy.shared = chunk << 4;
+    copy.bytesPerTile = shape.subSteps * shape.packed.stepBytes();
+    if (first + shape.threads > chunks)
+      copy.active = chunk < chunks;
+    weightCopies.push_back(copy);
+  }
+
+  // Activations: [sub-step][token][chunk of 16].
+  chunks = shape.tokens * shape.subSteps * 4;
+  for (int64_t first = 0; first < chunks; first += shape.threads) {
+    Val chunk = thread + first;
+    Val column = chunk & 3;
+    Val row = (chunk >> 2) % shape.tokens;
+    Val subStep = chunk / (4 * shape.tokens);
+    Val token = token0 + row;
+    Val inside = token < k.tokens();
+    // Rows behind M read from row 0, of which 0 bytes are valid.
+    Val source = k.select(inside, token, k.constant(0));
+    Copy copy;
+    copy.global = k.offset(k.row(k.operand(0), source, shape.activationStride),
+                           (subStep << 6) + (column << 4));
+    copy.shared = (subStep * shape.tokens + row) * 64 +
+                  ((column ^ ((row >> 1) & 3)) << 4) + shape.weightBytes;
+    copy.valid = k.select(inside, k.constant(16), k.constant(0));
+    copy.bytesPerTile = shape.schedule.getK();
+    if (first + shape.threads > chunks)
+      copy.active = chunk < chunks;
+    activationCopies.push_back(copy);
+  }
+
+  laneWeights = k.offset(
+      k.shared(), channelWarp * (shape.blocks * layout::kBlockBytes) +
+                      (lane << 4));
+  // Lane 8i + r gives ldmatrix row r of matrix i, which is chunk i of token r.
+  Val row = tokenWarp * (shape.tokenBlocks * 8) + (lane & 7);
+  Val column = (lane >> 3) ^ ((row >> 1) & 3);
+  laneActivations =
+      k.offset(k.shared(shape.weightBytes), row * 64 + (column << 4));
+}
+
+/// Starts the copies of K tile `kTile` into ring buffer `slot`.
+void MatmulEmitter::startStage(Val slot, Val kTile) {
+  Val stage = slot * shape.stageBytes;
+  auto start = [&](const Copy &copy) {
+    auto issue = [&] {
+      Val source = k.offset(copy.global, kTile * copy.bytesPerTile);
+      Val destination = k.offset(k.shared(), stage + copy.shared);
+      k.create<fastgemm::AsyncCopyOp>(destination.value, source.value,
+                                      k.getI32IntegerAttr(16),
+                                      copy.valid.value);
+    };
+    if (copy.active.value)
+      k.ifThen(copy.active, issue);
+    else
+      issue();
+  };
+  for (const Copy &copy : weightCopies)
+    start(copy);
+  for (const Copy &copy : activationCopies)
+    start(copy);
+}
+
+void MatmulEmitter::startStageIf(Val condition, Val slot, Val kTile) {
+  k.ifThen(condition, [&] { startStage(slot, kTile); });
+  k.create<fastgemm::AsyncCommitOp>();
+}
+
+Fragments MatmulEmitter::loadFragments(Val slot, int64_t subStep) {
+  Fragments fragments;
+  VectorType registers = k.vec(4, k.i32());
+  Val stage = slot * shape.stageBytes;
+  Val weights = k.offset(
+      k.offset(laneWeights, stage),
+      subStep * shape.channels / layout::kBlockChannels * layout::kBlockBytes);
+  for (int64_t i = 0; i < shape.blocks; ++i)
+    fragments.weights.push_back(
+        k.load(registers, k.offset(weights, i * layout::kBlockBytes)));
+  Val activations =
+      k.offset(k.offset(laneActivations, stage), subStep * shape.tokens * 64);
+  for (int64_t j = 0; j < shape.tokenBlocks; ++j)
+    fragments.activations.push_back(k.val(k.create<fastgemm::LoadMatrixOp>(
+        registers, k.offset(activations, j * 8 * 64).value, UnitAttr())));
+  return fragments;
+}
+
+/// sums[i][j] += 16 channels of block i x 8 tokens of block j, over 64 k.
+void MatmulEmitter::multiply(const Fragments &fragments,
+                             SmallVectorImpl<Val> &sums) {
+  for (int64_t i = 0; i < shape.blocks; ++i) {
+    auto dequant = k.create<fastgemm::DequantOp>(fragments.weights[i].value);
+    for (int64_t step = 0; step < 2; ++step) {
+      Value a = step == 0 ? dequant.getLow() : dequant.getHigh();
+      for (int64_t j = 0; j < shape.tokenBlocks; ++j) {
+        Value b = k.create<vector::ExtractStridedSliceOp>(
+            fragments.activations[j].value, ArrayRef<int64_t>{2 * step},
+            ArrayRef<int64_t>{2}, ArrayRef<int64_t>{1});
+        Val &sum = sums[i * shape.tokenBlocks + j];
+        sum = k.val(k.create<fastgemm::MmaS8Op>(sum.type(), a, b, sum.value));
+      }
+    }
+  }
+}
+
+/// Scales and stores `sums`, four int32 of adjacent channels of one token.
+void MatmulEmitter::storeChannels(Val token, Val channel, ArrayRef<Val> sums) {
+  Val weightScales = k.offset(k.operand(3), channel << 2);
+  Val tokenScale = k.load(k.f32(), k.offset(k.operand(1), token << 2));
+  Val address =
+      k.offset(k.row(k.result(0), token, shape.n * 2), channel << 1);
+  bool hasBias = static_cast<bool>(op.getBias());
+  Val bias = hasBias ? k.offset(k.operand(4), channel << 1) : Val();
+  auto finish = [&](Val sum, Val weightScale, Val biasHalf) {
+    Val scaled = k.intToF32(sum) * weightScale * tokenScale;
+    return k.toF16(hasBias ? scaled + k.toF32(biasHalf) : scaled);
+  };
+
+  if (shape.n % 4 == 0) {
+    Val scales = k.load(k.vec(4, k.f32()), weightScales);
+    Val biases = hasBias ? k.load(k.vec(4, k.f16()), bias) : Val();
+    SmallVector<Val> halves;
+    for (auto [i, sum] : llvm::enumerate(sums))
+      halves.push_back(finish(sum, k.extract(scales, i),
+                              hasBias ? k.extract(biases, i) : Val()));
+    k.store(k.vectorOf(halves), address);
+    return;
+  }
+  for (auto [i, sum] : llvm::enumerate(sums))
+    k.ifThen(channel + i < shape.n, [&, i = i, sum = sum] {
+      Val scale = k.load(k.f32(), k.offset(weightScales, 4 * i));
+      Val half = hasBias ? k.load(k.f16(), k.offset(bias, 2 * i)) : Val();
+      k.store(finish(sum, scale, half), k.offset(address, 2 * i));
+    });
+}
+
+void MatmulEmitter::epilogue(ArrayRef<Val> sums) {
+  Val g = lane >> 2, t = lane & 3;
+  Val warpChannel = channel0 + channelWarp * (shape.blocks * 16) + (g << 2);
+  Val warpToken = token0 + tokenWarp * (shape.tokenBlocks * 8) + (t << 1);
+  for (int64_t pair = 0; pair < shape.blocks; pair += 2) {
+    Val channel = warpChannel + pair * 16;
+    k.ifThen(channel < shape.n, [&] {
+      for (int64_t j = 0; j < shape.tokenBlocks; ++j)
+        for (int64_t column = 0; column < 2; ++column) {
+          Val token = warpToken + (j * 8 + column);
+          // Channel 4g + 2i + p is element (column + 2p) of block pair + i.
+          SmallVector<Val> quad;
+          for (int64_t i = 0; i < 2; ++i)
+            for (int64_t p = 0; p < 2; ++p)
+              quad.push_back(
+                  k.extract(sums[(pair + i) * shape.tokenBlocks + j],
+                            column + 2 * p));
+          k.ifThen(token < k.tokens(),
+                   [&] { storeChannels(token, channel, quad); });
+        }
+    });
+  }
+}
+
+void MatmulEmitter::emit() {
+  locate();
+  int64_t stages = shape.stages;
+  Val zero = k.constant(0), one = k.constant(1);
+  Val kTiles = k.constant(shape.kTiles);
+
+  for (int64_t stage = 0; stage < stages - 1; ++stage) {
+    if (stage < shape.kTiles)
+      startStage(k.constant(stage), k.constant(stage));
+    k.create<fastgemm::AsyncCommitOp>();
+  }
+  k.create<fastgemm::AsyncWaitOp>(k.getI32IntegerAttr(stages - 2));
+  k.barrier();
+
+  // Carried: slot being read, slot being filled, sums, fragments.
+  SmallVector<Val> init = {zero, k.constant(stages - 1)};
+  int64_t sumCount = shape.blocks * shape.tokenBlocks;
+  init.append(sumCount, k.zeros(k.vec(4, k.i32())));
+  init.append(loadFragments(zero, 0).flat());
+
+  auto nextSlot = [&](Val slot) {
+    Val next = slot + 1;
+    return k.select(next == stages, zero, next);
+  };
+  SmallVector<Val> last = k.loop(
+      zero, kTiles, one, init, [&](Val kTile, ArrayRef<Val> carried) {
+        Val reading = carried[0], filling = carried[1];
+        SmallVector<Val> sums(carried.slice(2, sumCount));
+        Fragments current =
+            Fragments::fromFlat(carried.drop_front(2 + sumCount), shape.blocks);
+
+        // The slot being filled was read in the last iteration; its barrier
+        // came after those reads.
+        Val ahead = kTile + (stages - 1);
+        startStageIf(ahead < kTiles, filling, ahead);
+
+        Val next = nextSlot(reading);
+        for (int64_t subStep = 0; subStep < shape.subSteps; ++subStep) {
+          Fragments following;
+          if (subStep + 1 < shape.subSteps) {
+            following = loadFragments(reading, subStep + 1);
+          } else {
+            k.create<fastgemm::AsyncWaitOp>(k.getI32IntegerAttr(stages - 2));
+            k.barrier();
+            // Behind the last tile there is nothing to load: read the first
+            // fragments of this one again, which are there.
+            Val source = k.select(kTile + 1 < kTiles, next, reading);
+            following = loadFragments(source, 0);
+          }
+          multiply(current, sums);
+          current = following;
+        }
+        SmallVector<Val> result = {next, nextSlot(filling)};
+        result.append(sums);
+        result.append(current.flat());
+        return result;
+      });
+  epilogue(ArrayRef<Val>(last).slice(2, sumCount));
+}
+
+} // namespace
+
+LogicalResult conversion::emitMatmul(KernelBuilder &k, graph::MatmulOp op) {
+  fastgemm::ScheduleAttr schedule = op.getScheduleAttr();
+  if (!schedule)
+    return op.emitOpError() << "expects a schedule (run odyssey-schedule)";
+  if (schedule.getPath() != fastgemm::Path::MmaSync)
+    return op.emitOpError() << "expects a schedule of path mma_sync";
+  auto packed = dyn_cast_or_null<fastgemm::PackedAttr>(
+      op.getWeights().getType().getEncoding());
+  if (!packed)
+    return op.emitOpError()
+           << "expects packed weights (run odyssey-pack-weights)";
+  layout::PackedWeights weights{op.getN(), op.getK(), packed.getChannels()};
+  int64_t stride = rowStride(op.getX());
+  if (stride != weights.paddedK())
+    return op.emitOpError() << "expects activations with a row stride of "
+                            << weights.paddedK() << " bytes, got " << stride;
+  if (weights.paddedK() % schedule.getK() != 0)
+    return op.emitOpError() << "expects the schedule's k (" << schedule.getK()
+                            << ") to divide the padded K ("
+                            << weights.paddedK() << ")";
+  if (weights.paddedN() % schedule.getChannels() != 0)
+    return op.emitOpError() << "expects the schedule's channels ("
+                            << schedule.getChannels()
+                            << ") to divide the padded N ("
+                            << weights.paddedN() << ")";
+  if (schedule.getSplitK() != 1)
+    return op.emitOpError() << "expects split_k = 1 on the mma_sync path, got "
+                            << schedule.getSplitK();
+
+  MatmulShape shape(op, schedule, weights, stride);
+  MatmulEmitter(k, op, shape).emit();
+  k.finish({weights.paddedN() / schedule.getChannels(), 1, 1},
+           {0, schedule.getTokens(), 0}, schedule.getThreads(),
+           schedule.getSharedBytes());
+  return success();
+}

@@ -1,0 +1,265 @@
+//===- Norm.cpp - Norms, activations and quantization ---------------------===//
+//
+// Kernels that need a whole row: one CTA a token, the row held in registers.
+// A thread owns pieces of `width` neighbouring elements, piece p belonging to
+// thread p mod threads. How many threads there are, hence the order of every
+// sum, depends on the row's length alone.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Kernels.h"
+
+#include "odyssey/Layout/PackedWeights.h"
+
+using namespace mlir;
+using namespace odyssey;
+using namespace odyssey::conversion;
+
+namespace {
+
+/// How the threads of a CTA divide a row.
+struct RowTiling {
+  explicit RowTiling(int64_t columns) : columns(columns) {
+    width = columns % 8 == 0 ? 8 : columns % 4 == 0 ? 4 : 1;
+    int64_t pieces = columns / width;
+    threads = std::min<int64_t>(1024, (pieces + 31) / 32 * 32);
+    // Long rows in registers: prefer 256 threads while they hold 4 pieces each.
+    if (pieces <= 1024)
+      threads = std::min<int64_t>(threads, 256);
+    rounds = (pieces + threads - 1) / threads;
+  }
+  bool whole() const { return rounds * threads * width == columns; }
+
+  int64_t columns, width, threads, rounds;
+};
+
+/// The elements of a row that one thread holds, as fp32 vectors, one per round;
+/// zeros behind the row's end.
+using RowValues = SmallVector<Val>;
+
+class RowKernel {
+public:
+  RowKernel(KernelBuilder &k, int64_t columns)
+      : k(k), tiling(columns), token(k.blockIndex(0)) {}
+
+  /// Runs `body` for each round with the index of the thread's first element;
+  /// pieces behind the row's end give `otherwise`.
+  RowValues map(llvm::function_ref<Val(int64_t, Val)> body);
+  RowValues load(Val pointer, int64_t strideElements, int64_t firstElement);
+  /// Runs `body` where the piece is inside the row.
+  void forEach(llvm::function_ref<void(int64_t, Val)> body);
+
+  /// Sum of squares, or greatest magnitude, over the whole row.
+  Val reduceRow(const RowValues &values, Reduction kind);
+  void storeF16(const RowValues &values, Val pointer);
+  /// Writes the quantized row and its scale; pads with zeros up to `stride`.
+  void storeQuantized(const RowValues &values, Val pointer, Val scales,
+                      int64_t stride);
+  LogicalResult finish() {
+    k.finish({1, 1, 1}, {1, 0, 0}, tiling.threads, scratchBytes);
+    return success();
+  }
+
+  /// Each value rounded to fp16 and back, as if it had been stored.
+  RowValues rounded(const RowValues &values) {
+    RowValues result;
+    for (Val value : values)
+      result.push_back(k.toF32(k.toF16(value)));
+    return result;
+  }
+
+private:
+  Val element(int64_t round) {
+    return (k.threadIndex() + round * tiling.threads) * tiling.width;
+  }
+  Val zero() { return k.zeros(k.vec(tiling.width, k.f32())); }
+
+  KernelBuilder &k;
+  RowTiling tiling;
+  Val token;
+  int64_t scratchBytes = 0;
+};
+
+void RowKernel::forEach(llvm::function_ref<void(int64_t, Val)> body) {
+  for (int64_t round = 0; round < tiling.rounds; ++round) {
+    Val first = element(round);
+    if (tiling.whole())
+      body(round, first);
+    else
+      k.ifThen(first < tiling.columns, [&] { body(round, first); });
+  }
+}
+
+RowValues RowKernel::map(llvm::function_ref<Val(int64_t, Val)> body) {
+  RowValues values;
+  for (int64_t round = 0; round < tiling.rounds; ++round) {
+    Val first = element(round);
+    if (tiling.whole())
+      values.push_back(body(round, first));
+    else
+      values.push_back(k.ifElse(
+          first < tiling.columns, [&] { return body(round, first); },
+          [&] { return zero(); }));
+  }
+  return values;
+}
+
+RowValues RowKernel::load(Val pointer, int64_t strideElements,
+                          int64_t firstElement) {
+  Val row = k.offset(k.row(pointer, token, strideElements * 2),
+                     firstElement * 2);
+  return map([&](int64_t, Val first) {
+    return k.toF32(
+        k.load(k.vec(tiling.width, k.f16()), k.offset(row, first << 1)));
+  });
+}
+
+Val RowKernel::reduceRow(const RowValues &values, Reduction kind) {
+  Val total;
+  for (Val vector : values)
+    for (int64_t i = 0; i < tiling.width; ++i) {
+      Val x = k.extract(vector, i);
+      Val term = kind == Reduction::Sum ? x * x : k.absF(x);
+      total = total.value ? k.reduce(total, term, kind) : term;
+    }
+  int64_t scratch = scratchBytes;
+  scratchBytes += tiling.threads / 32 * 4;
+  return k.blockReduce(total, kind, tiling.threads, scratch);
+}
+
+void RowKernel::storeF16(const RowValues &values, Val pointer) {
+  Val row = k.row(pointer, token, tiling.columns * 2);
+  forEach([&](int64_t round, Val first) {
+    k.store(k.toF16(values[round]), k.offset(row, first << 1));
+  });
+}
+
+void RowKernel::storeQuantized(const RowValues &values, Val pointer, Val scales,
+                               int64_t stride) {
+  Val largest = reduceRow(values, Reduction::Max);
+  Val zeroRow = largest == k.constantF32(0.0f);
+  Val factor = k.select(zeroRow, k.constantF32(0.0f),
+                        k.constantF32(127.0f) / largest);
+  Val row = k.row(pointer, token, stride);
+  forEach([&](int64_t round, Val first) {
+    SmallVector<Val> quantized;
+    for (int64_t i = 0; i < tiling.width; ++i)
+      quantized.push_back(k.roundToI8(k.extract(values[round], i) * factor));
+    if (tiling.width == 1) {
+      k.store(k.val(k.create<arith::TruncIOp>(k.i8(), quantized[0].value)),
+              k.offset(row, first));
+      return;
+    }
+    SmallVector<Val> words;
+    for (int64_t w = 0; w < tiling.width; w += 4) {
+      Val word = quantized[w] & 255;
+      for (int64_t j = 1; j < 4; ++j)
+        word = word | ((quantized[w + j] & 255) << (8 * j));
+      words.push_back(word);
+    }
+    if (words.size() == 1)
+      k.store(words[0], k.offset(row, first));
+    else
+      k.store(k.vectorOf(words), k.offset(row, first));
+  });
+  Val thread = k.threadIndex();
+  if (int64_t padding = stride - tiling.columns; padding > 0)
+    k.loop(thread, k.constant(padding), k.constant(tiling.threads), {},
+           [&](Val i, ArrayRef<Val>) {
+             k.store(k.constant(0, k.i8()),
+                     k.offset(row, i + tiling.columns));
+             return SmallVector<Val>();
+           });
+  k.ifThen(thread == 0, [&] {
+    k.store(largest / k.constantF32(127.0f), k.offset(scales, token << 2));
+  });
+}
+
+/// fp16((x * r) * weight), widened again.
+RowValues normalize(KernelBuilder &k, RowKernel &row, int64_t columns,
+                    Val weight, float epsilon) {
+  RowValues x = row.load(k.operand(0), columns, 0);
+  Val sum = row.reduceRow(x, Reduction::Sum);
+  Val mean = sum / k.constantF32(static_cast<float>(columns));
+  Val r = k.constantF32(1.0f) / k.sqrt(mean + k.constantF32(epsilon));
+  RowValues normalized = row.map([&](int64_t round, Val first) {
+    auto type = cast<VectorType>(x[round].type());
+    Val w = k.toF32(
+        k.load(type.clone(k.f16()), k.offset(weight, first << 1)));
+    Val broadcast =
+        k.val(k.create<vector::BroadcastOp>(type, r.value));
+    return x[round] * broadcast * w;
+  });
+  return row.rounded(normalized);
+}
+
+/// fp16((gate / (1 + exp(-gate))) * up), widened again.
+RowValues siluMul(KernelBuilder &k, RowKernel &row, OperandRange inputs,
+                  int64_t columns) {
+  bool fused = inputs.size() == 1;
+  int64_t stride = fused ? 2 * columns : columns;
+  RowValues gate = row.load(k.operand(0), stride, 0);
+  RowValues up = row.load(k.operand(fused ? 0 : 1), stride, fused ? columns : 0);
+  RowValues result;
+  for (auto [g, u] : llvm::zip_equal(gate, up)) {
+    SmallVector<Val> elements;
+    int64_t width = cast<VectorType>(g.type()).getNumElements();
+    for (int64_t i = 0; i < width; ++i) {
+      Val x = k.extract(g, i);
+      Val denominator =
+          k.constantF32(1.0f) + k.exp(k.constantF32(0.0f) - x);
+      elements.push_back(x / denominator * k.extract(u, i));
+    }
+    result.push_back(k.vectorOf(elements));
+  }
+  return row.rounded(result);
+}
+
+int64_t columnsOf(Value value) {
+  return cast<ShapedType>(value.getType()).getDimSize(1);
+}
+
+} // namespace
+
+LogicalResult conversion::emitRmsNorm(KernelBuilder &k, graph::RmsNormOp op) {
+  int64_t columns = columnsOf(op.getX());
+  RowKernel row(k, columns);
+  row.storeF16(normalize(k, row, columns, k.operand(1),
+                         op.getEpsilon().convertToFloat()),
+               k.result(0));
+  return row.finish();
+}
+
+LogicalResult conversion::emitRmsNormQuantize(KernelBuilder &k,
+                                              graph::RmsNormQuantizeOp op) {
+  int64_t columns = columnsOf(op.getX());
+  RowKernel row(k, columns);
+  row.storeQuantized(normalize(k, row, columns, k.operand(1),
+                               op.getEpsilon().convertToFloat()),
+                     k.result(0), k.result(1), rowStride(op.getValues()));
+  return row.finish();
+}
+
+LogicalResult conversion::emitQuantize(KernelBuilder &k, graph::QuantizeOp op) {
+  int64_t columns = columnsOf(op.getX());
+  RowKernel row(k, columns);
+  row.storeQuantized(row.load(k.operand(0), columns, 0), k.result(0),
+                     k.result(1), rowStride(op.getValues()));
+  return row.finish();
+}
+
+LogicalResult conversion::emitSiluMul(KernelBuilder &k, graph::SiluMulOp op) {
+  int64_t columns = columnsOf(op.getResult());
+  RowKernel row(k, columns);
+  row.storeF16(siluMul(k, row, op.getInputs(), columns), k.result(0));
+  return row.finish();
+}
+
+LogicalResult conversion::emitSiluMulQuantize(KernelBuilder &k,
+                                              graph::SiluMulQuantizeOp op) {
+  int64_t columns = columnsOf(op.getValues());
+  RowKernel row(k, columns);
+  row.storeQuantized(siluMul(k, row, op.getInputs(), columns), k.result(0),
+                     k.result(1), rowStride(op.getValues()));
+  return row.finish();
+}

@@ -1,0 +1,350 @@
+//===- Verifiers.cpp - What the operations of the graph demand ------------===//
+//
+// Constraints that types alone cannot say. Messages name what is wrong and what
+// was expected, with both numbers.
+//
+//===----------------------------------------------------------------------===//
+
+#include "odyssey/Dialect/Odyssey/Odyssey.h"
+
+#include "mlir/IR/Matchers.h"
+
+using namespace mlir;
+using namespace odyssey;
+using namespace odyssey::graph;
+
+/// Sizes are equal; two dynamic sizes are the same number of tokens.
+static LogicalResult verifySameSize(Operation *op, StringRef what, int64_t size,
+                                    StringRef expectedWhat, int64_t expected) {
+  if (size == expected)
+    return success();
+  auto text = [](int64_t size) {
+    return ShapedType::isDynamic(size) ? std::string("?")
+                                       : std::to_string(size);
+  };
+  return op->emitOpError() << "expects " << what << " (" << text(size)
+                           << ") to equal " << expectedWhat << " ("
+                           << text(expected) << ")";
+}
+
+/// Only the leading dimension may be dynamic, and no size may be zero.
+static LogicalResult verifyTensor(Operation *op, StringRef what, Type type) {
+  auto shaped = cast<ShapedType>(type);
+  for (auto [i, size] : llvm::enumerate(shaped.getShape())) {
+    if (ShapedType::isDynamic(size) && i != 0)
+      return op->emitOpError() << "expects only the leading dimension of "
+                               << what << " to be dynamic, got " << type;
+    if (size == 0)
+      return op->emitOpError() << "expects " << what
+                               << " to have no zero size, got " << type;
+  }
+  return success();
+}
+
+static LogicalResult verifyTensors(Operation *op) {
+  for (auto [i, type] : llvm::enumerate(op->getOperandTypes()))
+    if (isa<ShapedType>(type) &&
+        failed(verifyTensor(op, "operand " + std::to_string(i), type)))
+      return failure();
+  for (auto [i, type] : llvm::enumerate(op->getResultTypes()))
+    if (isa<ShapedType>(type) &&
+        failed(verifyTensor(op, "result " + std::to_string(i), type)))
+      return failure();
+  return success();
+}
+
+static int64_t rows(Value value) {
+  return cast<ShapedType>(value.getType()).getDimSize(0);
+}
+static int64_t columns(Value value) {
+  return cast<ShapedType>(value.getType()).getDimSize(1);
+}
+
+//===----------------------------------------------------------------------===//
+// Constants
+//===----------------------------------------------------------------------===//
+
+LogicalResult WeightOp::verify() {
+  if (getNames().empty())
+    return emitOpError() << "expects at least one name";
+  return verifyTensors(*this);
+}
+
+LogicalResult RopeTableOp::verify() {
+  auto type = cast<RankedTensorType>(getTable().getType());
+  if (type.getRank() != 2 || type.getDimSize(1) % 2 != 0)
+    return emitOpError() << "expects a table of [positions, even head "
+                            "dimension], got "
+                         << type;
+  size_t expected = llvm::StringSwitch<size_t>(getScaling())
+                        .Case("none", 0)
+                        .Case("linear", 1)
+                        .Case("llama3", 4)
+                        .Default(~size_t(0));
+  if (expected == ~size_t(0))
+    return emitOpError() << "expects scaling 'none', 'linear' or 'llama3', got '"
+                         << getScaling() << "'";
+  if (getParameters().size() != expected)
+    return emitOpError() << "expects " << expected << " parameters for scaling '"
+                         << getScaling() << "', got " << getParameters().size();
+  return verifyTensors(*this);
+}
+
+//===----------------------------------------------------------------------===//
+// Products
+//===----------------------------------------------------------------------===//
+
+LogicalResult LinearOp::verify() {
+  if (failed(verifyTensors(*this)) ||
+      failed(verifySameSize(*this, "K of the weights", columns(getWeights()),
+                            "K of x", columns(getX()))) ||
+      failed(verifySameSize(*this, "the result's rows", rows(getResult()),
+                            "the rows of x", rows(getX()))) ||
+      failed(verifySameSize(*this, "the result's columns", columns(getResult()),
+                            "N of the weights", rows(getWeights()))))
+    return failure();
+  return success();
+}
+
+/// Quantized activations come as values [M, K] and scales [M].
+static LogicalResult verifyQuantized(Operation *op, Value x, Value values,
+                                     Value scales, int64_t width) {
+  if (failed(verifySameSize(op, "the rows of the values", rows(values),
+                            "the rows of x", rows(x))) ||
+      failed(verifySameSize(op, "the columns of the values", columns(values),
+                            "the columns of the row", width)) ||
+      failed(verifySameSize(op, "the number of scales", rows(scales),
+                            "the rows of x", rows(x))))
+    return failure();
+  return verifyTensors(op);
+}
+
+LogicalResult QuantizeOp::verify() {
+  return verifyQuantized(*this, getX(), getValues(), getScales(),
+                         columns(getX()));
+}
+
+LogicalResult MatmulOp::verify() {
+  if (failed(verifyTensors(*this)) ||
+      failed(verifySameSize(*this, "K of the weights", getK(), "K of x",
+                            columns(getX()))) ||
+      failed(verifySameSize(*this, "the number of x scales", rows(getXScales()),
+                            "the rows of x", rows(getX()))) ||
+      failed(verifySameSize(*this, "the number of weight scales",
+                            rows(getWeightScales()), "N of the weights",
+                            getN())) ||
+      failed(verifySameSize(*this, "the result's rows", rows(getResult()),
+                            "the rows of x", rows(getX()))) ||
+      failed(verifySameSize(*this, "the result's columns",
+                            columns(getResult()), "N of the weights", getN())))
+    return failure();
+  if (getBias() && failed(verifySameSize(*this, "the number of biases",
+                                         rows(getBias()), "N of the weights",
+                                         getN())))
+    return failure();
+  if (getK() > kMaxK)
+    return emitOpError() << "expects K of at most " << kMaxK
+                         << ", so that no 32-bit sum overflows, got " << getK();
+  if (auto encoding = getWeights().getType().getEncoding();
+      encoding && !isa<fastgemm::PackedAttr>(encoding))
+    return emitOpError() << "expects weights without encoding or with "
+                            "#fastgemm.packed, got "
+                         << encoding;
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Norms and elementwise operations
+//===----------------------------------------------------------------------===//
+
+LogicalResult RmsNormOp::verify() {
+  if (failed(verifySameSize(*this, "the size of the weight", rows(getWeight()),
+                            "the columns of x", columns(getX()))))
+    return failure();
+  return verifyTensors(*this);
+}
+
+LogicalResult RmsNormQuantizeOp::verify() {
+  if (failed(verifySameSize(*this, "the size of the weight", rows(getWeight()),
+                            "the columns of x", columns(getX()))))
+    return failure();
+  return verifyQuantized(*this, getX(), getValues(), getScales(),
+                         columns(getX()));
+}
+
+/// Gate and up as two tensors [M, F] or as one [M, 2 F].
+static LogicalResult verifyGateUp(Operation *op, OperandRange inputs,
+                                  int64_t width) {
+  if (inputs.empty() || inputs.size() > 2)
+    return op->emitOpError() << "expects gate and up as one or two operands, got "
+                             << inputs.size();
+  for (Value input : inputs) {
+    int64_t expected = inputs.size() == 1 ? 2 * width : width;
+    if (failed(verifySameSize(op, "the columns of an operand", columns(input),
+                              "those that the result needs", expected)) ||
+        failed(verifySameSize(op, "the rows of an operand", rows(input),
+                              "the rows of the result",
+                              rows(op->getResult(0)))))
+      return failure();
+  }
+  return verifyTensors(op);
+}
+
+LogicalResult SiluMulOp::verify() {
+  return verifyGateUp(*this, getInputs(), columns(getResult()));
+}
+
+LogicalResult SiluMulQuantizeOp::verify() {
+  if (failed(verifySameSize(*this, "the number of scales", rows(getScales()),
+                            "the rows of the values", rows(getValues()))))
+    return failure();
+  return verifyGateUp(*this, getInputs(), columns(getValues()));
+}
+
+//===----------------------------------------------------------------------===//
+// Embedding and selection of rows
+//===----------------------------------------------------------------------===//
+
+LogicalResult EmbeddingOp::verify() {
+  if (failed(verifySameSize(*this, "the result's rows", rows(getResult()),
+                            "the number of ids", rows(getIds()))) ||
+      failed(verifySameSize(*this, "the result's columns", columns(getResult()),
+                            "the table's", columns(getTable()))))
+    return failure();
+  return verifyTensors(*this);
+}
+
+LogicalResult StoreRowsOp::verify() {
+  return verifySameSize(*this, "the columns of the rows", columns(getRows()),
+                        "those of the state", columns(getState()));
+}
+
+LogicalResult GatherRowsOp::verify() {
+  if (failed(verifySameSize(*this, "the result's rows", rows(getResult()),
+                            "the number of indices", rows(getIndices()))))
+    return failure();
+  return verifySameSize(*this, "the result's columns", columns(getResult()),
+                        "those of the state", columns(getState()));
+}
+
+LogicalResult ArgmaxOp::verify() {
+  if (failed(verifySameSize(*this, "the number of indices", rows(getIndices()),
+                            "the rows of x", rows(getX()))))
+    return failure();
+  return verifyTensors(*this);
+}
+
+//===----------------------------------------------------------------------===//
+// Attention
+//===----------------------------------------------------------------------===//
+
+namespace {
+/// The sizes that the operations on the KV cache agree on.
+struct CacheShape {
+  explicit CacheShape(Value cache) {
+    ArrayRef<int64_t> shape = cast<MemRefType>(cache.getType()).getShape();
+    layers = shape[0], pages = shape[1], kvHeads = shape[3];
+    pageTokens = shape[4], headDim = shape[5];
+  }
+  int64_t layers, pages, kvHeads, pageTokens, headDim;
+};
+} // namespace
+
+template <typename OpTy>
+static LogicalResult verifyCacheUser(OpTy op, Value queries) {
+  auto type = cast<MemRefType>(op.getCache().getType());
+  CacheShape cache(op.getCache());
+  if (!type.hasStaticShape() || type.getDimSize(2) != 2)
+    return op.emitOpError()
+           << "expects a cache of [layers, pages, 2, KV heads, page tokens, "
+              "head dimension], got "
+           << type;
+  APInt layer;
+  if (matchPattern(op.getLayer(), m_ConstantInt(&layer)) &&
+      layer.uge(cache.layers))
+    return op.emitOpError() << "expects a layer below " << cache.layers
+                            << ", got " << layer.getSExtValue();
+  if (cache.headDim % 8 != 0 || cache.headDim > 256)
+    return op.emitOpError() << "expects a head dimension that is a multiple of "
+                               "8 and at most 256, got "
+                            << cache.headDim;
+  if (cache.pageTokens != 64)
+    return op.emitOpError() << "expects pages of 64 tokens, got "
+                            << cache.pageTokens;
+  if (op.getHeads() % cache.kvHeads != 0)
+    return op.emitOpError() << "expects the number of heads (" << op.getHeads()
+                            << ") to be a multiple of the number of KV heads ("
+                            << cache.kvHeads << ")";
+  for (Value perToken : {op.getPositions(), op.getSequences()})
+    if (failed(verifySameSize(op, "the size of positions and sequences",
+                              rows(perToken), "the rows of the queries",
+                              rows(queries))))
+      return failure();
+  if (failed(verifySameSize(op, "the columns of the queries", columns(queries),
+                            "heads x head dimension",
+                            op.getHeads() * cache.headDim)))
+    return failure();
+  return verifyTensors(op);
+}
+
+LogicalResult RopeAppendOp::verify() {
+  if (failed(verifyCacheUser(*this, getQueries())))
+    return failure();
+  CacheShape cache(getCache());
+  int64_t queryWidth = getHeads() * cache.headDim;
+  int64_t keyWidth = cache.kvHeads * cache.headDim;
+  SmallVector<int64_t> widths;
+  if (getInputs().size() == 1)
+    widths = {queryWidth + 2 * keyWidth};
+  else if (getInputs().size() == 3)
+    widths = {queryWidth, keyWidth, keyWidth};
+  else
+    return emitOpError()
+           << "expects queries, keys and values as one or three tensors, got "
+           << getInputs().size();
+  for (auto [input, width] : llvm::zip_equal(getInputs(), widths))
+    if (failed(verifySameSize(*this, "the columns of an input", columns(input),
+                              "those that the heads need", width)))
+      return failure();
+  return verifySameSize(*this, "the columns of the table", columns(getTable()),
+                        "the head dimension", cache.headDim);
+}
+
+LogicalResult AttentionOp::verify() {
+  if (failed(verifySameSize(*this, "the result's columns", columns(getResult()),
+                            "those of the queries", columns(getQueries()))))
+    return failure();
+  return verifyCacheUser(*this, getQueries());
+}
+
+//===----------------------------------------------------------------------===//
+// Kernels
+//===----------------------------------------------------------------------===//
+
+LogicalResult KernelOp::verify() {
+  Block &block = getBody().front();
+  if (llvm::range_size(block) != 2)
+    return emitOpError() << "expects one operation and odyssey.return, got "
+                         << llvm::range_size(block) << " operations";
+  if (!llvm::equal(block.getTerminator()->getOperandTypes(), getResultTypes()))
+    return emitOpError() << "expects odyssey.return to return the kernel's "
+                            "result types";
+  return success();
+}
+
+LogicalResult LaunchOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  Operation *callee = symbols.lookupNearestSymbolFrom(*this, getKernel());
+  if (!callee)
+    return emitOpError() << "expects a kernel, got the unknown symbol "
+                         << getKernel();
+  auto kernel = dyn_cast<KernelOp>(callee);
+  if (!kernel)
+    return success(); // Already lowered to a gpu.func.
+  if (!llvm::equal(kernel.getArgumentTypes(), getOperandTypes()) ||
+      !llvm::equal(kernel.getResultTypes(), getResultTypes()))
+    return (emitOpError() << "expects the operand and result types of "
+                          << getKernel())
+               .attachNote(kernel.getLoc())
+           << "the kernel is declared here";
+  return success();
+}

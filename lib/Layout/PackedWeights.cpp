@@ -1,0 +1,61 @@
+//===- PackedWeights.cpp - Where each 4-bit weight lives ------------------===//
+
+#include "odyssey/Layout/PackedWeights.h"
+
+#include <cassert>
+
+namespace odyssey::layout {
+
+NibblePosition PackedWeights::position(int64_t channel, int64_t k) const {
+  int64_t panel = channel / panelChannels;
+  int64_t inPanel = channel % panelChannels;
+  // The quad order: channel 4g + 2i + p of 32 is row g + 8p of block i.
+  int64_t inQuad = inPanel % kQuadChannels;
+  int64_t g = inQuad / 4, i = inQuad / 2 % 2, p = inQuad % 2;
+  int64_t block = inPanel / kQuadChannels * 2 + i;
+
+  int64_t step = k / kBlockK, inStep = k % kBlockK;
+  int64_t word = inStep / 16; // 2s + h
+  int64_t t = inStep % 16 / 4, j = inStep % 4;
+  int64_t lane = 4 * g + t;
+
+  int64_t byte = panel * panelBytes() + step * stepBytes() +
+                 block * kBlockBytes + lane * kLaneBytes + word * 4 + j;
+  return {byte, p == 0};
+}
+
+std::vector<uint8_t> packWeights(const PackedWeights &layout,
+                                 std::span<const int8_t> weights) {
+  assert(static_cast<int64_t>(weights.size()) == layout.n * layout.k);
+  std::vector<uint8_t> packed(layout.bytes(), 0);
+  for (int64_t channel = 0; channel < layout.n; ++channel) {
+    const int8_t *row = weights.data() + channel * layout.k;
+    // Everything but the step, the word and the byte is the same along a row.
+    NibblePosition first = layout.position(channel, 0);
+    int shift = first.high ? 4 : 0;
+    for (int64_t k = 0; k < layout.k; ++k) {
+      int64_t inStep = k % kBlockK;
+      int64_t byte = first.byte + k / kBlockK * layout.stepBytes() +
+                     inStep / 16 * 4 + inStep % 16 / 4 * kLaneBytes +
+                     inStep % 4;
+      packed[byte] |= static_cast<uint8_t>((row[k] & 0xF) << shift);
+    }
+  }
+  return packed;
+}
+
+std::vector<int8_t> unpackWeights(const PackedWeights &layout,
+                                  std::span<const uint8_t> packed) {
+  assert(static_cast<int64_t>(packed.size()) == layout.bytes());
+  std::vector<int8_t> weights(layout.n * layout.k);
+  for (int64_t channel = 0; channel < layout.n; ++channel)
+    for (int64_t k = 0; k < layout.k; ++k) {
+      NibblePosition at = layout.position(channel, k);
+      uint8_t nibble = at.high ? packed[at.byte] >> 4 : packed[at.byte] & 0xF;
+      weights[channel * layout.k + k] =
+          static_cast<int8_t>(static_cast<int8_t>(nibble << 4) >> 4);
+    }
+  return weights;
+}
+
+} // namespace odyssey::layout

@@ -1,0 +1,3 @@
+//===- MlirHeaders.cpp - Carries the precompiled header -------------------===//
+
+#include "MlirHeaders.h"

@@ -1,0 +1,96 @@
+//===- Pipelines.cpp - The way down as named pipelines --------------------===//
+
+#include "odyssey/Target/Pipelines.h"
+
+#include "odyssey/Conversion/Passes.h"
+#include "odyssey/Transforms/Passes.h"
+
+#include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
+#include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
+#include "mlir/Conversion/Passes.h"
+#include "mlir/Conversion/VectorToLLVM/ConvertVectorToLLVM.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/Pass/PassOptions.h"
+#include "mlir/Pass/PassRegistry.h"
+#include "mlir/Transforms/Passes.h"
+
+using namespace mlir;
+using namespace odyssey;
+
+void odyssey::buildGraphPipeline(OpPassManager &manager,
+                                 const PipelineOptions &options) {
+  manager.addPass(createQuantizeLinears());
+  manager.addPass(createFuse());
+  ScheduleOptions schedule;
+  schedule.target = options.target;
+  schedule.buckets.assign(options.buckets.begin(), options.buckets.end());
+  manager.addPass(createSchedule(std::move(schedule)));
+  manager.addPass(createPackWeights());
+  manager.addPass(createOutlineKernels());
+}
+
+void odyssey::buildFragmentPipeline(OpPassManager &manager) {
+  manager.addNestedPass<gpu::GPUModuleOp>(createConvertOdysseyToFastGemm());
+  manager.addPass(createCanonicalizerPass());
+  manager.addPass(createCSEPass());
+}
+
+void odyssey::buildNvvmPipeline(OpPassManager &manager) {
+  OpPassManager &kernels = manager.nest<gpu::GPUModuleOp>();
+  kernels.addPass(createLowerDequant());
+  kernels.addPass(createConvertFastGemmToNVVM());
+  kernels.addPass(createCSEPass());
+  kernels.addPass(createSCFToControlFlowPass());
+  kernels.addPass(createLowerKernelFunctions());
+  kernels.addPass(createConvertToLLVMPass());
+  kernels.addPass(createReconcileUnrealizedCastsPass());
+  kernels.addPass(createCSEPass());
+}
+
+void odyssey::registerPipelineInterfaces(DialectRegistry &registry) {
+  arith::registerConvertArithToLLVMInterface(registry);
+  cf::registerConvertControlFlowToLLVMInterface(registry);
+  vector::registerConvertVectorToLLVMInterface(registry);
+}
+
+namespace {
+struct CommandLineOptions : PassPipelineOptions<CommandLineOptions> {
+  Option<std::string> target{*this, "target",
+                             llvm::cl::desc("GPU that the kernels are for"),
+                             llvm::cl::init("sm_80")};
+  ListOption<int64_t> buckets{
+      *this, "buckets", llvm::cl::desc("Token counts to specialize for")};
+
+  PipelineOptions get() const {
+    PipelineOptions options;
+    options.target = target;
+    options.buckets.assign(buckets.begin(), buckets.end());
+    return options;
+  }
+};
+} // namespace
+
+void odyssey::registerPassesAndPipelines() {
+  registerOdysseyTransformsPasses();
+  registerOdysseyConversionPasses();
+  PassPipelineRegistration<CommandLineOptions>(
+      "odyssey-to-kernels",
+      "graph to scheduled, packed and outlined kernels",
+      [](OpPassManager &manager, const CommandLineOptions &options) {
+        buildGraphPipeline(manager, options.get());
+      });
+  PassPipelineRegistration<CommandLineOptions>(
+      "odyssey-to-fragments", "graph to loops over register fragments",
+      [](OpPassManager &manager, const CommandLineOptions &options) {
+        buildGraphPipeline(manager, options.get());
+        buildFragmentPipeline(manager);
+      });
+  PassPipelineRegistration<CommandLineOptions>(
+      "odyssey-to-nvvm", "graph to the LLVM and NVVM dialects",
+      [](OpPassManager &manager, const CommandLineOptions &options) {
+        buildGraphPipeline(manager, options.get());
+        buildFragmentPipeline(manager);
+        buildNvvmPipeline(manager);
+      });
+}

@@ -1,0 +1,143 @@
+//===- OutlineKernels.cpp - One kernel per distinct operation -------------===//
+
+#include "odyssey/Transforms/Passes.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/IRMapping.h"
+#include "mlir/IR/PatternMatch.h"
+#include "llvm/ADT/StringMap.h"
+#include "llvm/ADT/TypeSwitch.h"
+#include "llvm/Support/raw_ostream.h"
+
+namespace odyssey {
+#define GEN_PASS_DEF_OUTLINEKERNELS
+#include "odyssey/Dialect/Passes/Transforms.h.inc"
+} // namespace odyssey
+
+using namespace mlir;
+using namespace odyssey;
+
+namespace {
+
+/// What statistics call an operation; empty for what is no kernel.
+StringRef kindOf(Operation *op) {
+  return llvm::TypeSwitch<Operation *, StringRef>(op)
+      .Case<graph::MatmulOp>([](auto) { return "matmul"; })
+      .Case<graph::LinearOp>([](auto) { return "lm_head"; })
+      .Case<graph::AttentionOp>([](auto) { return "attention"; })
+      .Case<graph::RopeAppendOp>([](auto) { return "rope"; })
+      .Case<graph::RmsNormOp, graph::RmsNormQuantizeOp>(
+          [](auto) { return "norm"; })
+      .Case<graph::SiluMulOp, graph::SiluMulQuantizeOp>(
+          [](auto) { return "activation"; })
+      .Case<graph::QuantizeOp>([](auto) { return "quantize"; })
+      .Case<graph::EmbeddingOp, graph::StoreRowsOp, graph::GatherRowsOp>(
+          [](auto) { return "embedding"; })
+      .Case<graph::AddOp>([](auto) { return "add"; })
+      .Case<graph::ArgmaxOp>([](auto) { return "sample"; })
+      .Default([](Operation *) { return StringRef(); });
+}
+
+/// A readable name: the operation, the sizes that matter, the tokens of its tile.
+std::string nameOf(Operation *op) {
+  std::string name = op->getName().stripDialect().str();
+  auto add = [&](StringRef letter, int64_t value) {
+    name += "_" + letter.str() + std::to_string(value);
+  };
+  auto addSchedule = [&](std::optional<fastgemm::ScheduleAttr> schedule) {
+    if (schedule)
+      add("t", schedule->getTokens());
+  };
+  if (auto matmul = dyn_cast<graph::MatmulOp>(op)) {
+    name = "matmul_w4a8";
+    add("n", matmul.getN());
+    add("k", matmul.getK());
+    addSchedule(matmul.getSchedule());
+  } else if (auto linear = dyn_cast<graph::LinearOp>(op)) {
+    name = "matmul_f16";
+    add("n", linear.getWeights().getType().getDimSize(0));
+    add("k", linear.getWeights().getType().getDimSize(1));
+    addSchedule(linear.getSchedule());
+  } else if (auto attention = dyn_cast<graph::AttentionOp>(op)) {
+    auto cache = cast<ShapedType>(attention.getCache().getType());
+    add("h", attention.getHeads());
+    add("kv", cache.getDimSize(3));
+    add("d", cache.getDimSize(5));
+    if (attention.getTileTokens())
+      add("t", *attention.getTileTokens());
+  } else if (auto rope = dyn_cast<graph::RopeAppendOp>(op)) {
+    add("h", rope.getHeads());
+  } else if (op->getNumResults() > 0) {
+    auto type = cast<ShapedType>(op->getResult(0).getType());
+    if (type.getRank() == 2)
+      add("n", type.getDimSize(1));
+    else
+      add("n", cast<ShapedType>(op->getOperand(0).getType()).getDimSize(1));
+  }
+  return name;
+}
+
+struct OutlineKernels : odyssey::impl::OutlineKernelsBase<OutlineKernels> {
+  void runOnOperation() override {
+    SmallVector<Operation *> operations;
+    for (auto function : getOperation().getOps<func::FuncOp>())
+      function.walk([&](Operation *op) {
+        if (!kindOf(op).empty())
+          operations.push_back(op);
+      });
+    if (operations.empty())
+      return;
+    OpBuilder builder = OpBuilder::atBlockEnd(getOperation().getBody());
+    module = gpu::GPUModuleOp::create(builder, getOperation().getLoc(),
+                                      graph::kKernelModuleName);
+    symbols.emplace(module);
+    for (Operation *op : operations)
+      outline(op);
+  }
+
+  void outline(Operation *op) {
+    graph::KernelOp kernel = findOrCreateKernel(op);
+    IRRewriter rewriter(op);
+    auto callee =
+        SymbolRefAttr::get(module.getNameAttr(),
+                           {FlatSymbolRefAttr::get(kernel.getNameAttr())});
+    rewriter.replaceOpWithNewOp<graph::LaunchOp>(op, op->getResultTypes(),
+                                                 callee, op->getOperands());
+    ++launches;
+  }
+
+  graph::KernelOp findOrCreateKernel(Operation *op) {
+    // Equal text of name, attributes and types means an equal kernel.
+    std::string key;
+    llvm::raw_string_ostream stream(key);
+    stream << op->getName() << op->getAttrDictionary()
+           << FunctionType::get(&getContext(), op->getOperandTypes(),
+                                op->getResultTypes());
+    graph::KernelOp &kernel = byKey[key];
+    if (kernel)
+      return kernel;
+    ++kernels;
+    OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
+    auto type = builder.getFunctionType(op->getOperandTypes(),
+                                        op->getResultTypes());
+    kernel = graph::KernelOp::create(
+        builder, op->getLoc(), nameOf(op), type, kindOf(op),
+        /*arg_attrs=*/ArrayAttr(), /*res_attrs=*/ArrayAttr());
+    symbols->insert(kernel); // makes the name unique
+    Block *body = builder.createBlock(&kernel.getBody());
+    IRMapping mapping;
+    for (Value operand : op->getOperands())
+      mapping.map(operand, body->addArgument(operand.getType(), op->getLoc()));
+    // An operand used twice is two parameters; the clone takes them in order.
+    Operation *clone = builder.clone(*op, mapping);
+    clone->setOperands(ValueRange(body->getArguments()));
+    graph::ReturnOp::create(builder, op->getLoc(), clone->getResults());
+    return kernel;
+  }
+
+  gpu::GPUModuleOp module;
+  std::optional<SymbolTable> symbols;
+  llvm::StringMap<graph::KernelOp> byKey;
+};
+
+} // namespace

@@ -1,0 +1,79 @@
+//===- PackWeights.cpp - The layouts that kernels read --------------------===//
+
+#include "odyssey/Layout/PackedWeights.h"
+#include "odyssey/Schedule/ScheduleChoice.h"
+#include "odyssey/Transforms/Passes.h"
+
+namespace odyssey {
+#define GEN_PASS_DEF_PACKWEIGHTS
+#include "odyssey/Dialect/Passes/Transforms.h.inc"
+} // namespace odyssey
+
+using namespace mlir;
+using namespace odyssey;
+
+namespace {
+
+struct PackWeights : odyssey::impl::PackWeightsBase<PackWeights> {
+  void runOnOperation() override {
+    WalkResult result = getOperation().walk([&](Operation *op) {
+      if (auto weight = dyn_cast<graph::WeightOp>(op))
+        return packWeight(weight);
+      for (Value value : op->getResults())
+        padRows(value);
+      if (auto matmul = dyn_cast<graph::MatmulOp>(op))
+        return checkActivations(matmul);
+      return WalkResult::advance();
+    });
+    if (result.wasInterrupted())
+      signalPassFailure();
+  }
+
+  WalkResult packWeight(graph::WeightOp weight) {
+    auto type = dyn_cast<RankedTensorType>(weight.getType());
+    if (!type || type.getRank() != 2 || !type.getElementType().isInteger(4) ||
+        type.getEncoding())
+      return WalkResult::advance();
+    // A schedule written by hand may ask for wider tiles than the default.
+    int64_t channels =
+        choosePanelChannels(type.getDimSize(0), type.getDimSize(1));
+    for (Operation *user : weight->getUsers()) {
+      auto matmul = dyn_cast<graph::MatmulOp>(user);
+      if (!matmul)
+        return weight.emitOpError()
+               << "of 4 bits is used by something else than a product";
+      if (matmul.getSchedule())
+        channels = std::max(channels, matmul.getSchedule()->getChannels());
+    }
+    weight.getResult().setType(RankedTensorType::get(
+        type.getShape(), type.getElementType(),
+        fastgemm::PackedAttr::get(&getContext(), channels)));
+    ++packed;
+    return WalkResult::advance();
+  }
+
+  /// 8-bit activations that an operation makes get padded rows.
+  void padRows(Value value) {
+    auto type = dyn_cast<RankedTensorType>(value.getType());
+    if (!type || type.getRank() != 2 || !type.getElementType().isInteger(8) ||
+        type.getEncoding())
+      return;
+    int64_t stride = layout::roundUp(type.getDimSize(1), layout::kBlockK);
+    value.setType(RankedTensorType::get(
+        type.getShape(), type.getElementType(),
+        fastgemm::RowsAttr::get(&getContext(), stride)));
+  }
+
+  /// Activations that come from outside are rows without padding.
+  WalkResult checkActivations(graph::MatmulOp matmul) {
+    auto type = matmul.getX().getType();
+    if (!type.getEncoding() && type.getDimSize(1) % layout::kBlockK != 0)
+      return matmul.emitOpError()
+             << "expects activations that are a function's argument to have K "
+                "divisible by "
+             << layout::kBlockK << ", got " << type.getDimSize(1);
+    return WalkResult::advance();
+  }
+};
+
+} // namespace

@@ -1,0 +1,100 @@
+//===- Schedule.cpp - A schedule for every product, per token bucket ------===//
+
+#include "odyssey/Schedule/ScheduleChoice.h"
+#include "odyssey/Transforms/Passes.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+
+namespace odyssey {
+#define GEN_PASS_DEF_SCHEDULE
+#include "odyssey/Dialect/Passes/Transforms.h.inc"
+} // namespace odyssey
+
+using namespace mlir;
+using namespace odyssey;
+
+namespace {
+
+/// Whether any tensor of the function's signature has a dynamic size.
+bool isDynamic(func::FuncOp function) {
+  auto dynamic = [](Type type) {
+    auto shaped = dyn_cast<ShapedType>(type);
+    return shaped && !shaped.hasStaticShape();
+  };
+  return llvm::any_of(function.getArgumentTypes(), dynamic) ||
+         llvm::any_of(function.getResultTypes(), dynamic);
+}
+
+struct Schedule : odyssey::impl::ScheduleBase<Schedule> {
+  using ScheduleBase::ScheduleBase;
+
+  void runOnOperation() override {
+    std::optional<TargetDescription> description = findTarget(target);
+    if (!description) {
+      getOperation().emitError() << "expects a target of " << targetNames()
+                                 << ", got '" << target << "'";
+      return signalPassFailure();
+    }
+    SmallVector<int64_t> tokenCounts(buckets.begin(), buckets.end());
+    if (tokenCounts.empty())
+      tokenCounts = {1, 8, 16, 32, 64, 128};
+    if (!llvm::is_sorted(tokenCounts) || tokenCounts.front() < 1) {
+      getOperation().emitError()
+          << "expects buckets to be positive and ascending";
+      return signalPassFailure();
+    }
+    SmallVector<func::FuncOp> functions(getOperation().getOps<func::FuncOp>());
+    for (func::FuncOp function : functions) {
+      if (function.isDeclaration() ||
+          function->hasAttr(graph::kBucketAttrName))
+        continue;
+      if (!isDynamic(function)) {
+        specialize(function, function.getName(), 0, *description);
+        continue;
+      }
+      for (int64_t tokens : tokenCounts) {
+        OpBuilder builder(function);
+        auto clone = cast<func::FuncOp>(builder.clone(*function));
+        clone.setName((function.getName() + "_t" + Twine(tokens)).str());
+        specialize(clone, function.getName(), tokens, *description);
+      }
+      function.erase();
+    }
+  }
+
+  void specialize(func::FuncOp function, StringRef name, int64_t tokens,
+                  const TargetDescription &description) {
+    MLIRContext *context = &getContext();
+    Builder builder(context);
+    function->setAttr(graph::kFunctionAttrName, builder.getStringAttr(name));
+    function->setAttr(graph::kBucketAttrName, builder.getI64IntegerAttr(tokens));
+    auto tokensOf = [&](Value value) {
+      int64_t size = cast<ShapedType>(value.getType()).getDimSize(0);
+      return ShapedType::isDynamic(size) ? tokens : size;
+    };
+    function.walk([&](Operation *op) {
+      if (auto matmul = dyn_cast<graph::MatmulOp>(op)) {
+        if (!matmul.getSchedule())
+          matmul.setScheduleAttr(
+              chooseMatmulSchedule(context, description, matmul.getN(),
+                                   matmul.getK(), tokensOf(matmul.getX())));
+        ++scheduled;
+      } else if (auto linear = dyn_cast<graph::LinearOp>(op)) {
+        auto shape = linear.getWeights().getType();
+        if (!linear.getSchedule())
+          linear.setScheduleAttr(chooseLinearSchedule(
+              context, description, shape.getDimSize(0), shape.getDimSize(1),
+              tokensOf(linear.getX())));
+        ++scheduled;
+      } else if (auto attention = dyn_cast<graph::AttentionOp>(op)) {
+        auto cache = cast<ShapedType>(attention.getCache().getType());
+        if (!attention.getTileTokens())
+          attention.setTileTokens(chooseAttentionTokens(
+              tokensOf(attention.getQueries()),
+              attention.getHeads() / cache.getDimSize(3)));
+      }
+    });
+  }
+};
+
+} // namespace

@@ -1,0 +1,315 @@
+//===- Compilation.cpp - One run of odyssey-compile -----------------------===//
+
+#include "Compilation.h"
+
+#include "odyssey/Dialect/Odyssey/Odyssey.h"
+#include "odyssey/Frontend/Checkpoint/Safetensors.h"
+#include "odyssey/runtime/BundleFormat.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Parser/Parser.h"
+#include "mlir/Support/FileUtilities.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/Process.h"
+#include "llvm/Support/SourceMgr.h"
+#include "llvm/Support/ToolOutputFile.h"
+#include "llvm/Support/raw_ostream.h"
+
+#include <chrono>
+
+using namespace mlir;
+using namespace odyssey;
+using namespace odyssey::compile;
+namespace json = llvm::json;
+
+static llvm::Error fail(const Twine &message) {
+  return llvm::createStringError(message);
+}
+
+SmallVector<int64_t> compile::tokenBuckets(int64_t maxStepTokens) {
+  SmallVector<int64_t> buckets = {1};
+  for (int64_t tokens = 8; buckets.back() < maxStepTokens; tokens *= 2)
+    buckets.push_back(tokens);
+  return buckets;
+}
+
+namespace {
+
+/// Most tokens of one step: longer prompts are prefilled in pieces.
+constexpr int64_t kMaxStepTokens = 512;
+
+class Compilation {
+public:
+  explicit Compilation(const Options &options) : options(options) {
+    // What an IR file may be written in; passes load what they make.
+    DialectRegistry registry;
+    registry.insert<graph::OdysseyDialect, fastgemm::FastGemmDialect,
+                    arith::ArithDialect, func::FuncDialect>();
+    registerPipelineInterfaces(registry);
+    context.appendDialectRegistry(registry);
+    context.loadAllAvailableDialects();
+  }
+
+  llvm::Error run();
+  Summary summary;
+
+private:
+  llvm::Error loadGraph();
+  llvm::Error loadCheckpoint();
+  llvm::Error loadFile();
+  llvm::Error lower();
+  llvm::Error writeText(llvm::function_ref<void(llvm::raw_ostream &)> print);
+  llvm::Error writeBundleFile(StringRef ptx);
+  json::Value modelObject(const ModelConfig &config,
+                          const ModelLimits &limits) const;
+  llvm::Error runPasses(llvm::function_ref<void(OpPassManager &)> build);
+
+  const Options &options;
+  MLIRContext context;
+  TargetDescription target;
+  SmallVector<int64_t> buckets;
+  OwningOpRef<ModuleOp> module;
+  std::unique_ptr<QuantizedCheckpoint> checkpoint;
+  std::unique_ptr<SafetensorsReader> weightFile;
+  std::optional<json::Value> model;
+};
+
+llvm::Error Compilation::loadCheckpoint() {
+  auto opened = QuantizedCheckpoint::open(options.input);
+  if (!opened)
+    return opened.takeError();
+  checkpoint = std::move(*opened);
+  const ModelConfig &config = checkpoint->config();
+  int64_t context =
+      options.maxContext ? options.maxContext : config.maxContext;
+  if (context > config.maxContext)
+    return fail("--max-context=" + Twine(context) +
+                " is more than the model's context of " +
+                Twine(config.maxContext));
+  ModelLimits limits{context, options.maxBatch, 0};
+  buckets = tokenBuckets(std::min(
+      kMaxStepTokens, std::max<int64_t>(context, options.maxBatch)));
+  limits.maxStepTokens = buckets.back();
+  module = buildModelGraph(&this->context, config, limits);
+  model = modelObject(config, limits);
+  return llvm::Error::success();
+}
+
+json::Value Compilation::modelObject(const ModelConfig &config,
+                                     const ModelLimits &limits) const {
+  json::Object object{{"kind", "decoder"},
+                      {"name", llvm::sys::path::filename(options.input)},
+                      {"forward", "forward"},
+                      {"logits", "logits"},
+                      {"vocabulary", config.vocabSize},
+                      {"context", limits.maxContext},
+                      {"max_batch", limits.maxBatch},
+                      {"page_tokens", kPageTokens},
+                      {"max_tokens_per_step", limits.maxStepTokens},
+                      {"eos", json::Array(config.eosIds)},
+                      {"add_bos", config.addBos}};
+  if (config.bosId)
+    object["bos"] = *config.bosId;
+  if (!checkpoint->tokenizerFiles().empty())
+    object["tokenizer"] = checkpoint->tokenizerFiles().front().name;
+  return object;
+}
+
+llvm::Error Compilation::loadFile() {
+  std::string message;
+  std::unique_ptr<llvm::MemoryBuffer> file =
+      openInputFile(options.input, &message);
+  if (!file)
+    return fail(message);
+  llvm::SourceMgr sources;
+  sources.AddNewSourceBuffer(std::move(file), llvm::SMLoc());
+  SourceMgrDiagnosticHandler handler(sources, &context);
+  module = parseSourceFile<ModuleOp>(sources, &context);
+  if (!module)
+    return fail("'" + options.input + "' is not valid IR");
+  buckets = tokenBuckets(kMaxStepTokens);
+  if (options.emit == Emit::Bundle && options.weights.empty()) {
+    bool needsWeights = false;
+    module->walk([&](graph::WeightOp) { needsWeights = true; });
+    if (needsWeights)
+      return fail("'" + options.input +
+                  "' names weights: give --weights=FILE.safetensors or "
+                  "--weights=none");
+  }
+  return llvm::Error::success();
+}
+
+llvm::Error Compilation::loadGraph() {
+  if (llvm::sys::fs::is_directory(options.input)) {
+    if (!options.weights.empty() && options.weights != "none")
+      return fail("a checkpoint folder has its own weights: --weights takes "
+                  "only 'none' here");
+    if (llvm::Error error = loadCheckpoint())
+      return error;
+  } else if (llvm::Error error = loadFile()) {
+    return error;
+  }
+  if (!options.weights.empty() && options.weights != "none") {
+    auto opened = SafetensorsReader::open(options.weights);
+    if (!opened)
+      return opened.takeError();
+    weightFile = std::move(*opened);
+  }
+  return llvm::Error::success();
+}
+
+llvm::Error
+Compilation::runPasses(llvm::function_ref<void(OpPassManager &)> build) {
+  PassManager manager(&context);
+  if (failed(applyPassManagerCLOptions(manager)))
+    return fail("the pass manager's options are wrong");
+  build(manager);
+  if (failed(manager.run(*module)))
+    return fail("compilation failed");
+  return llvm::Error::success();
+}
+
+llvm::Error
+Compilation::writeText(llvm::function_ref<void(llvm::raw_ostream &)> print) {
+  std::error_code code;
+  if (options.output == "-") {
+    print(llvm::outs());
+    llvm::outs().flush();
+    return llvm::Error::success();
+  }
+  auto file = llvm::sys::fs::TempFile::create(options.output + ".%%%%%%");
+  if (!file)
+    return fail("cannot write '" + options.output +
+                "': " + llvm::toString(file.takeError()));
+  bool failedToWrite = false;
+  {
+    llvm::raw_fd_ostream stream(file->FD, /*shouldClose=*/false);
+    print(stream);
+    stream.flush();
+    summary.outputBytes = stream.tell();
+    failedToWrite = stream.has_error();
+    code = stream.error();
+    stream.clear_error();
+  }
+  if (failedToWrite) {
+    llvm::consumeError(file->discard());
+    return llvm::createStringError(code,
+                                   "cannot write '" + options.output + "'");
+  }
+  return file->keep(options.output);
+}
+
+llvm::Error Compilation::writeBundleFile(StringRef ptx) {
+  std::string cubinImage;
+  std::string ptxas = findPtxas();
+  PlanContext plan;
+  plan.target = options.target;
+  plan.ptxSection = "kernels." + options.target + ".ptx";
+  plan.model = model;
+  if (!ptxas.empty()) {
+    auto cubin = assemble(ptxas, ptx, target);
+    if (!cubin)
+      return cubin.takeError();
+    summary.kernels = cubin->kernels;
+    summary.assembled = true;
+    cubinImage = std::move(cubin->image);
+    plan.cubinSection = "kernels." + options.target + ".cubin";
+    plan.cubinCapability = target.capability;
+  }
+  auto built = buildPlan(*module, plan);
+  if (!built)
+    return built.takeError();
+  std::string planText;
+  llvm::raw_string_ostream(planText) << built->json;
+
+  std::vector<BundleSection> sections;
+  sections.push_back({bundle::kPlanSection, planText});
+  sections.push_back({plan.ptxSection, ptx});
+  if (!cubinImage.empty())
+    sections.push_back({plan.cubinSection, cubinImage});
+  if (checkpoint && !checkpoint->tokenizerFiles().empty()) {
+    const TokenizerFile &tokenizer = checkpoint->tokenizerFiles().front();
+    sections.push_back({tokenizer.name, tokenizer.bytes});
+  }
+  const SafetensorsReader *weights = weightFile.get();
+  if (checkpoint && options.weights != "none")
+    weights = &checkpoint->weights();
+  bool onTerminal = llvm::sys::Process::StandardErrIsDisplayed();
+  auto progress = [&](uint64_t done, uint64_t total) {
+    if (onTerminal && !options.quiet)
+      llvm::errs() << "\rweights: " << done * 100 / std::max<uint64_t>(total, 1)
+                   << " %" << (done == total ? "\r\033[K" : "");
+  };
+  auto bytes = writeBundle(options.output, sections, built->constants, weights,
+                           progress);
+  if (!bytes)
+    return bytes.takeError();
+  summary.outputBytes = *bytes;
+  return llvm::Error::success();
+}
+
+llvm::Error Compilation::run() {
+  std::optional<TargetDescription> found = findTarget(options.target);
+  if (!found)
+    return fail("unknown target '" + options.target + "', expected one of " +
+                targetNames());
+  target = *found;
+  if (llvm::Error error = loadGraph())
+    return error;
+
+  PipelineOptions pipeline{options.target, buckets};
+  if (options.emit == Emit::Mlir) {
+    if (llvm::Error error = runPasses([&](OpPassManager &manager) {
+          buildGraphPipeline(manager, pipeline);
+        }))
+      return error;
+    return writeText([&](llvm::raw_ostream &stream) { module->print(stream); });
+  }
+  if (llvm::Error error = runPasses([&](OpPassManager &manager) {
+        buildGraphPipeline(manager, pipeline);
+        buildFragmentPipeline(manager);
+        buildNvvmPipeline(manager);
+      }))
+    return error;
+  if (options.emit == Emit::Nvvm)
+    return writeText([&](llvm::raw_ostream &stream) { module->print(stream); });
+
+  auto kernels =
+      module->lookupSymbol<gpu::GPUModuleOp>(graph::kKernelModuleName);
+  if (!kernels)
+    return fail("'" + options.input + "' has nothing to compute");
+  auto ptx = emitPtx(kernels, target);
+  if (!ptx)
+    return ptx.takeError();
+  summary.ptxBytes = ptx->size();
+  if (options.emit == Emit::Ptx)
+    return writeText([&](llvm::raw_ostream &stream) { stream << *ptx; });
+  if (options.emit == Emit::Bundle)
+    return writeBundleFile(*ptx);
+
+  std::string ptxas = findPtxas();
+  if (ptxas.empty())
+    return fail("--emit=cubin needs ptxas (CUDA toolkit) in the path");
+  auto cubin = assemble(ptxas, *ptx, target);
+  if (!cubin)
+    return cubin.takeError();
+  summary.kernels = cubin->kernels;
+  summary.assembled = true;
+  return writeText(
+      [&](llvm::raw_ostream &stream) { stream << cubin->image; });
+}
+
+} // namespace
+
+llvm::Expected<Summary> compile::run(const Options &options) {
+  auto start = std::chrono::steady_clock::now();
+  Compilation compilation(options);
+  if (llvm::Error error = compilation.run())
+    return error;
+  compilation.summary.seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start)
+          .count();
+  return std::move(compilation.summary);
+}
