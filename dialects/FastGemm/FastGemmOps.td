@@ -39,7 +39,7 @@ def FastGemm_AsyncCopyOp : FastGemm_Op<"async_copy", [
                        I32Attr:$bytes, Optional<I32>:$valid);
   let assemblyFormat = [{
     $destination `,` $source `,` custom<Plain>($bytes) (`valid` $valid^)? attr-dict
-      `:` type($destination) `,` type($source)
+      `:` qualified(type($destination)) `,` qualified(type($source))
   }];
   let hasVerifier = 1;
 }
@@ -100,7 +100,7 @@ def FastGemm_LoadMatrixOp : FastGemm_Op<"load_matrix", [
   let arguments = (ins FastGemm_SharedPtr:$address, UnitAttr:$transpose);
   let results = (outs FixedVectorOfLengthAndType<[1, 2, 4], [I32]>:$matrices);
   let assemblyFormat = [{
-    $address (`transpose` $transpose^)? attr-dict `:` type($address) `->` type($matrices)
+    $address (`transpose` $transpose^)? attr-dict `:` qualified(type($address)) `->` type($matrices)
   }];
 }
 

@@ -1,0 +1,69 @@
+// RUN: odyssey-opt %s --split-input-file --verify-diagnostics
+
+// expected-error@+1 {{expects 1 to 32 warps, got 8 x 8}}
+func.func private @warps() attributes {s = #fastgemm.schedule<path = mma_sync, channels = 256, tokens = 64, k = 64, channel_warps = 8, token_warps = 8, stages = 4>}
+
+// -----
+
+// expected-error@+1 {{expects channels to be a multiple of 32 per channel warp (128), got 64}}
+func.func private @channels() attributes {s = #fastgemm.schedule<path = mma_sync, channels = 64, tokens = 8, k = 64, channel_warps = 4, token_warps = 1, stages = 4>}
+
+// -----
+
+// expected-error@+1 {{expects tokens to be a multiple of 8 per token warp (16), got 8}}
+func.func private @tokens() attributes {s = #fastgemm.schedule<path = mma_sync, channels = 64, tokens = 8, k = 64, channel_warps = 2, token_warps = 2, stages = 4>}
+
+// -----
+
+// expected-error@+1 {{expects k to be a multiple of 64, got 96}}
+func.func private @depth() attributes {s = #fastgemm.schedule<path = mma_sync, channels = 64, tokens = 8, k = 96, channel_warps = 2, token_warps = 1, stages = 4>}
+
+// -----
+
+// expected-error@+1 {{expects 2 to 8 stages, got 1}}
+func.func private @stages() attributes {s = #fastgemm.schedule<path = mma_sync, channels = 64, tokens = 8, k = 64, channel_warps = 2, token_warps = 1, stages = 1>}
+
+// -----
+
+// expected-error@+1 {{expects split_k to be at least 1, got 0}}
+func.func private @split() attributes {s = #fastgemm.schedule<path = mma_sync, channels = 64, tokens = 8, k = 64, channel_warps = 2, token_warps = 1, stages = 2, split_k = 0>}
+
+// -----
+
+// expected-error@+1 {{expects channels to be a multiple of 32, got 48}}
+func.func private @panel(tensor<192x64xi4, #fastgemm.packed<channels = 48>>)
+
+// -----
+
+// expected-error@+1 {{expects elements of type i4, got 'i8'}}
+func.func private @packed_type(tensor<192x64xi8, #fastgemm.packed<channels = 64>>)
+
+// -----
+
+// expected-error@+1 {{expects a matrix, got a tensor of rank 1}}
+func.func private @packed_rank(tensor<192xi4, #fastgemm.packed<channels = 64>>)
+
+// -----
+
+// expected-error@+1 {{expects a stride of at least the 172 elements of a row, got 128}}
+func.func private @stride(tensor<?x172xi8, #fastgemm.rows<stride = 128>>)
+
+// -----
+
+// expected-error@+1 {{expects stride to be a multiple of 64, got 100}}
+func.func private @unaligned(tensor<?x72xi8, #fastgemm.rows<stride = 100>>)
+
+// -----
+
+// expected-error@+1 {{expects a block of 32 to 1024 threads in whole warps, got 100}}
+func.func private @block() attributes {l = #fastgemm.launch<grid = [1, 1, 1], per_tokens = [0, 0, 0], block = 100, shared_bytes = 0>}
+
+// -----
+
+gpu.module @kernels {
+  gpu.func @copy(%s: !llvm.ptr<3>, %g: !llvm.ptr<1>) {
+    // expected-error@+1 {{'fastgemm.async_copy' op expects to copy 4, 8 or 16 bytes, got 12}}
+    fastgemm.async_copy %s, %g, 12 : !llvm.ptr<3>, !llvm.ptr<1>
+    gpu.return
+  }
+}

@@ -1,0 +1,47 @@
+// RUN: odyssey-opt %s --verify-roundtrip | FileCheck %s
+
+// CHECK-LABEL: gpu.func @fragments
+// CHECK: fastgemm.async_copy %{{.*}}, %{{.*}}, 16 : !llvm.ptr<3>, !llvm.ptr<1>
+// CHECK: fastgemm.async_copy %{{.*}}, %{{.*}}, 4 valid %{{.*}} : !llvm.ptr<3>, !llvm.ptr<1>
+// CHECK: fastgemm.async_commit
+// CHECK: fastgemm.async_wait 2
+// CHECK: fastgemm.load_matrix %{{.*}} : !llvm.ptr<3> -> vector<4xi32>
+// CHECK: fastgemm.load_matrix %{{.*}} transpose : !llvm.ptr<3> -> vector<2xi32>
+// CHECK: %[[LOW:.*]], %[[HIGH:.*]] = fastgemm.dequant %{{.*}} : vector<4xi32> -> vector<4xi32>, vector<4xi32>
+// CHECK: fastgemm.mma_s8 %[[LOW]], %{{.*}}, %{{.*}} : vector<4xi32>, vector<2xi32> -> vector<4xi32>
+// CHECK: fastgemm.mma_f16 %[[HIGH]], %{{.*}}, %{{.*}} : vector<4xi32>, vector<2xi32> -> vector<4xf32>
+gpu.module @kernels {
+  gpu.func @fragments(%s: !llvm.ptr<3>, %g: !llvm.ptr<1>, %n: i32, %w: vector<4xi32>,
+                      %c: vector<4xi32>, %f: vector<4xf32>) {
+    fastgemm.async_copy %s, %g, 16 : !llvm.ptr<3>, !llvm.ptr<1>
+    fastgemm.async_copy %s, %g, 4 valid %n : !llvm.ptr<3>, !llvm.ptr<1>
+    fastgemm.async_commit
+    fastgemm.async_wait 2
+    %m = fastgemm.load_matrix %s : !llvm.ptr<3> -> vector<4xi32>
+    %b = fastgemm.load_matrix %s transpose : !llvm.ptr<3> -> vector<2xi32>
+    %a0, %a1 = fastgemm.dequant %w : vector<4xi32> -> vector<4xi32>, vector<4xi32>
+    %d = fastgemm.mma_s8 %a0, %b, %c : vector<4xi32>, vector<2xi32> -> vector<4xi32>
+    %e = fastgemm.mma_f16 %a1, %b, %f : vector<4xi32>, vector<2xi32> -> vector<4xf32>
+    gpu.return
+  }
+}
+
+// CHECK-LABEL: func.func private @attributes
+// CHECK-SAME: schedule = #fastgemm.schedule<path = mma_sync, channels = 128, tokens = 16, k = 64, channel_warps = 4, token_warps = 1, stages = 4>
+// CHECK-SAME: split = #fastgemm.schedule<path = wgmma, channels = 64, tokens = 8, k = 128, channel_warps = 2, token_warps = 1, stages = 3, split_k = 4>
+func.func private @attributes() attributes {
+  schedule = #fastgemm.schedule<path = mma_sync, channels = 128, tokens = 16, k = 64, channel_warps = 4, token_warps = 1, stages = 4>,
+  split = #fastgemm.schedule<path = wgmma, channels = 64, tokens = 8, k = 128, channel_warps = 2, token_warps = 1, stages = 3, split_k = 4>
+}
+
+// CHECK-LABEL: func.func private @layouts
+// CHECK-SAME: tensor<192x64xi4, #fastgemm.packed<channels = 64>>
+// CHECK-SAME: tensor<?x172xi8, #fastgemm.rows<stride = 192>>
+func.func private @layouts(tensor<192x64xi4, #fastgemm.packed<channels = 64>>,
+                           tensor<?x172xi8, #fastgemm.rows<stride = 192>>)
+
+// CHECK-LABEL: func.func private @launch
+// CHECK-SAME: #fastgemm.launch<grid = [3, 1, 1], per_tokens = [0, 16, 0], block = 128, shared_bytes = 24576>
+func.func private @launch() attributes {
+  launch = #fastgemm.launch<grid = [3, 1, 1], per_tokens = [0, 16, 0], block = 128, shared_bytes = 24576>
+}
