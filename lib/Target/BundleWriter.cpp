@@ -36,8 +36,9 @@ public:
     json::Object header;
     auto add = [&](StringRef name, StringRef type, json::Array shape,
                    uint64_t bytes) {
-      header[name] = json::Object{
-          {"dtype", type},
+      // Objects do not own keys and strings that are given as references.
+      header[json::ObjectKey(name.str())] = json::Object{
+          {"dtype", type.str()},
           {"shape", std::move(shape)},
           {"data_offsets", json::Array{dataBytes, dataBytes + bytes}}};
       dataBytes += bytes;

@@ -174,7 +174,7 @@ int64_t PlanBuilder::constantIndex(Operation *op) {
 int64_t PlanBuilder::stateIndex(StringRef name, MemRefType type) {
   auto [at, isNew] = stateOfName.try_emplace(name, states.size());
   if (isNew)
-    states.push_back(json::Object{{"name", name},
+    states.push_back(json::Object{{"name", name.str()},
                                   {"type", typeName(type.getElementType())},
                                   {"shape", shapeOf(type)}});
   return at->second;
@@ -305,7 +305,11 @@ llvm::Error PlanBuilder::addBucket(func::FuncOp function) {
         return json.takeError();
       arguments.push_back(std::move(*json));
     }
-    arguments.push_back(json::Object{{"tokens", true}});
+    // Without a dynamic size M is a constant in the kernel, which ignores this.
+    if (bucket.getInt() == 0)
+      arguments.push_back(json::Object{{"i32", 0}});
+    else
+      arguments.push_back(json::Object{{"tokens", true}});
 
     auto config =
         kernel->getAttrOfType<fastgemm::LaunchAttr>(fastgemm::kLaunchAttrName);

@@ -1,22 +1,24 @@
 //===- Summary.cpp - What odyssey-compile says that it did ----------------===//
 
-#include "Compilation.h"
+#include "Summary.h"
 
 #include "llvm/Support/Format.h"
 #include "llvm/Support/raw_ostream.h"
 
 using namespace odyssey;
 
-void compile::print(llvm::raw_ostream &stream, const Summary &summary,
+void compiler::print(llvm::raw_ostream &stream, const Summary &summary,
                     const Options &options) {
   if (summary.assembled) {
     size_t width = 6;
     for (const KernelResources &kernel : summary.kernels)
       width = std::max(width, kernel.name.size());
-    stream << llvm::left_justify("kernel", width) << "  registers\n";
+    stream << llvm::left_justify("kernel", width)
+           << "  registers  shared bytes\n";
     for (const KernelResources &kernel : summary.kernels)
       stream << llvm::left_justify(kernel.name, width) << "  "
-             << llvm::right_justify(std::to_string(kernel.registers), 9)
+             << llvm::right_justify(std::to_string(kernel.registers), 9) << "  "
+             << llvm::right_justify(std::to_string(kernel.sharedBytes), 12)
              << '\n';
     stream << summary.kernels.size() << " kernels for " << options.target
            << ", no spills\n";

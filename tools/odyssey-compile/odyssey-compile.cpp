@@ -1,6 +1,8 @@
 //===- odyssey-compile.cpp - From checkpoint or IR to a bundle ------------===//
 
-#include "Compilation.h"
+#include "Summary.h"
+
+#include "odyssey/Frontend/ModelShapes.h"
 
 #include "mlir/Pass/PassManager.h"
 #include "llvm/Support/CommandLine.h"
@@ -14,7 +16,7 @@ static cl::OptionCategory category("odyssey-compile options");
 
 static cl::opt<std::string>
     input(cl::Positional, cl::Required,
-          cl::desc("<quantized checkpoint folder | file.mlir>"),
+          cl::desc("<quantized checkpoint folder | file.mlir | model shape>"),
           cl::cat(category));
 static cl::opt<std::string> output("o", cl::desc("Output file, - for standard "
                                                  "output (text only)"),
@@ -23,17 +25,17 @@ static cl::opt<std::string> output("o", cl::desc("Output file, - for standard "
 static cl::opt<std::string> target("target",
                                    cl::desc("sm_80 (default), sm_86 or sm_89"),
                                    cl::init("sm_80"), cl::cat(category));
-static cl::opt<compile::Emit> emit(
+static cl::opt<compiler::Emit> emit(
     "emit", cl::desc("How far to compile"),
-    cl::values(clEnumValN(compile::Emit::Mlir, "mlir",
+    cl::values(clEnumValN(compiler::Emit::Mlir, "mlir",
                           "graph with schedules and outlined kernels"),
-               clEnumValN(compile::Emit::Nvvm, "nvvm", "NVVM dialect"),
-               clEnumValN(compile::Emit::Ptx, "ptx", "PTX text"),
-               clEnumValN(compile::Emit::Cubin, "cubin",
+               clEnumValN(compiler::Emit::Nvvm, "nvvm", "NVVM dialect"),
+               clEnumValN(compiler::Emit::Ptx, "ptx", "PTX text"),
+               clEnumValN(compiler::Emit::Cubin, "cubin",
                           "machine code, by ptxas"),
-               clEnumValN(compile::Emit::Bundle, "bundle",
+               clEnumValN(compiler::Emit::Bundle, "bundle",
                           "what odyssey-run takes (default)")),
-    cl::init(compile::Emit::Bundle), cl::cat(category));
+    cl::init(compiler::Emit::Bundle), cl::cat(category));
 static cl::opt<std::string>
     weights("weights",
             cl::desc("Safetensors file with the weights that an IR file names, "
@@ -60,20 +62,22 @@ int main(int argc, char **argv) {
   mlir::registerPassManagerCLOptions();
   std::string parseErrors;
   llvm::raw_string_ostream errorStream(parseErrors);
-  if (!cl::ParseCommandLineOptions(
-          argc, argv, "Compiles quantized models to GPU bundles\n",
-          &errorStream)) {
+  std::string overview =
+      "Compiles quantized models to GPU bundles\n\nModel shapes (with "
+      "--weights=none): " +
+      odyssey::modelShapeNames() + "\n";
+  if (!cl::ParseCommandLineOptions(argc, argv, overview, &errorStream)) {
     llvm::errs() << parseErrors;
     return 2;
   }
   if (maxContext < 0 || maxBatch < 1)
     return usageError("--max-context and --max-batch must be positive");
-  bool isText = emit == compile::Emit::Mlir || emit == compile::Emit::Nvvm ||
-                emit == compile::Emit::Ptx;
+  bool isText = emit == compiler::Emit::Mlir || emit == compiler::Emit::Nvvm ||
+                emit == compiler::Emit::Ptx;
   if (output == "-" && !isText)
     return usageError("-o - is for text: mlir, nvvm or ptx");
 
-  compile::Options options;
+  compiler::Options options;
   options.input = input;
   options.output = output;
   options.emit = emit;
@@ -82,13 +86,13 @@ int main(int argc, char **argv) {
   options.maxContext = maxContext;
   options.maxBatch = maxBatch;
   options.quiet = quiet;
-  llvm::Expected<compile::Summary> summary = compile::run(options);
+  llvm::Expected<compiler::Summary> summary = compiler::run(options);
   if (!summary) {
     llvm::WithColor::error(llvm::errs(), "odyssey-compile")
         << llvm::toString(summary.takeError()) << '\n';
     return 1;
   }
-  if (!quiet && emit == compile::Emit::Bundle)
-    compile::print(llvm::outs(), *summary, options);
+  if (!quiet && emit == compiler::Emit::Bundle)
+    compiler::print(llvm::outs(), *summary, options);
   return 0;
 }

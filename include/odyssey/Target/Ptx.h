@@ -25,7 +25,7 @@ struct KernelResources {
   int registers = 0;
   int spillBytes = 0;
   int stackBytes = 0;
-  /// Static shared memory in bytes.
+  /// Shared memory of a CTA in bytes: static, as ptxas sees it.
   int sharedBytes = 0;
 };
 

@@ -48,6 +48,9 @@ struct LowerKernelFunctions
         NVVM::NVVMDialect::getReqntidAttrName(),
         rewriter.getDenseI32ArrayAttr(
             {static_cast<int32_t>(launch.getBlock()), 1, 1}));
+    // Without it ptxas may spill to reach an occupancy that nobody asked for.
+    lowered->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(),
+                     rewriter.getI32IntegerAttr(1));
     // What the bundle writer needs after the gpu.func is gone.
     lowered->setAttr(fastgemm::kLaunchAttrName, launch);
     lowered->setAttr("kind", func->getAttr("kind"));

@@ -51,6 +51,7 @@ private:
 
   void locateRows();
   void loadQueries();
+  Val queryAddress(int64_t step);
   void startPage(Val slot, Val page);
   State processPage(Val slot, Val firstPosition, Val sequence, State state);
   SmallVector<Val> scores(Val keys);
@@ -75,7 +76,6 @@ private:
   /// Of this lane's two rows: token, whether there is one, its position and
   /// sequence (undefined where there is none).
   Val rowToken[2], rowValid[2], rowPosition[2], rowSequence[2], rowHead[2];
-  SmallVector<Val> queries; // A fragments, one per 16 of d
 };
 
 AttentionEmitter::AttentionEmitter(KernelBuilder &k, graph::AttentionOp op)
@@ -155,8 +155,15 @@ void AttentionEmitter::loadQueries() {
             rowValid[i], [&] { return k.load(k.i32(), address); },
             [&] { return zero; });
       }
-    queries.push_back(k.vectorOf(registers));
+    k.store(k.vectorOf(registers), queryAddress(step));
   }
+}
+
+/// Where this thread keeps its queries' fragment of a k16 step: in shared memory,
+/// since registers are what long heads run out of. Nobody else reads it.
+Val AttentionEmitter::queryAddress(int64_t step) {
+  return k.offset(k.shared(2 * slotBytes + step * threads * 16),
+                  k.threadIndex() << 4);
 }
 
 /// Copies keys and values of page number `page` of the cache.
@@ -185,31 +192,26 @@ void AttentionEmitter::startPage(Val slot, Val page) {
 
 /// S = Q K^T: per 8 positions one accumulator.
 SmallVector<Val> AttentionEmitter::scores(Val keys) {
-  SmallVector<Val> result;
+  SmallVector<Val> sums(kPage / 8, k.zeros(k.vec(4, k.f32())));
   Val row = lane & 7, matrix = lane >> 3;
-  for (int64_t j = 0; j < kPage / 8; ++j) {
-    Val sum = k.zeros(k.vec(4, k.f32()));
-    for (int64_t step = 0; step < (chunks + 1) / 2; ++step) {
-      // B fragment: b0 = 8 positions x k 0-7, b1 = x k 8-15. With an odd number
-      // of chunks the last k 8-15 does not exist: zero, as in the queries.
-      bool odd = 2 * step + 1 >= chunks;
-      Val chunk = odd ? k.constant(2 * step) : (matrix & 1) + 2 * step;
+  for (int64_t step = 0; step < (chunks + 1) / 2; ++step) {
+    Val a = k.load(k.vec(4, k.i32()), queryAddress(step));
+    // B fragment: b0 = 8 positions x k 0-7, b1 = x k 8-15. With an odd number
+    // of chunks the last k 8-15 does not exist: zero, as in the queries.
+    bool odd = 2 * step + 1 >= chunks;
+    Val chunk = odd ? k.constant(2 * step) : (matrix & 1) + 2 * step;
+    VectorType loaded = k.vec(odd ? 1 : 2, k.i32());
+    for (int64_t j = 0; j < kPage / 8; ++j) {
       Val address = chunkAddress(keys, row + j * 8, chunk);
-      Val b;
-      if (odd) {
-        Val one = k.val(k.create<fastgemm::LoadMatrixOp>(
-            k.vec(1, k.i32()), address.value, UnitAttr()));
-        b = k.vectorOf({k.extract(one, 0), k.constant(0)});
-      } else {
-        b = k.val(k.create<fastgemm::LoadMatrixOp>(k.vec(2, k.i32()),
-                                                   address.value, UnitAttr()));
-      }
-      sum = k.val(k.create<fastgemm::MmaF16Op>(sum.type(), queries[step].value,
-                                               b.value, sum.value));
+      Val b = k.val(k.create<fastgemm::LoadMatrixOp>(loaded, address.value,
+                                                     UnitAttr()));
+      if (odd)
+        b = k.vectorOf({k.extract(b, 0), k.constant(0)});
+      sums[j] = k.val(k.create<fastgemm::MmaF16Op>(
+          sums[j].type(), a.value, b.value, sums[j].value));
     }
-    result.push_back(sum);
   }
-  return result;
+  return sums;
 }
 
 /// output += P V, P as A fragments of 16 positions.
@@ -363,7 +365,9 @@ LogicalResult AttentionEmitter::emit() {
             });
       });
   storeRows(State::fromFlat(result, chunks));
-  k.finish({cache.kvHeads, 1, 1}, {0, tileTokens, 0}, threads, 2 * slotBytes);
+  int64_t queryBytes = (chunks + 1) / 2 * threads * 16;
+  k.finish({cache.kvHeads, 1, 1}, {0, tileTokens, 0}, threads,
+           2 * slotBytes + queryBytes);
   return success();
 }
 

@@ -45,7 +45,17 @@ public:
   /// Runs `body` for each round with the index of the thread's first element;
   /// pieces behind the row's end give `otherwise`.
   RowValues map(llvm::function_ref<Val(int64_t, Val)> body);
-  RowValues load(Val pointer, int64_t strideElements, int64_t firstElement);
+  RowValues load(Val pointer, int64_t strideElements);
+  /// Element `firstElement` of this CTA's row.
+  Val rowOf(Val pointer, int64_t strideElements, int64_t firstElement) {
+    return k.offset(k.row(pointer, token, strideElements * 2),
+                    firstElement * 2);
+  }
+  /// A piece of fp16 from element `first` on, widened.
+  Val loadPiece(Val row, Val first) {
+    return k.toF32(
+        k.load(k.vec(tiling.width, k.f16()), k.offset(row, first << 1)));
+  }
   /// Runs `body` where the piece is inside the row.
   void forEach(llvm::function_ref<void(int64_t, Val)> body);
 
@@ -104,14 +114,9 @@ RowValues RowKernel::map(llvm::function_ref<Val(int64_t, Val)> body) {
   return values;
 }
 
-RowValues RowKernel::load(Val pointer, int64_t strideElements,
-                          int64_t firstElement) {
-  Val row = k.offset(k.row(pointer, token, strideElements * 2),
-                     firstElement * 2);
-  return map([&](int64_t, Val first) {
-    return k.toF32(
-        k.load(k.vec(tiling.width, k.f16()), k.offset(row, first << 1)));
-  });
+RowValues RowKernel::load(Val pointer, int64_t strideElements) {
+  Val row = rowOf(pointer, strideElements, 0);
+  return map([&](int64_t, Val first) { return loadPiece(row, first); });
 }
 
 Val RowKernel::reduceRow(const RowValues &values, Reduction kind) {
@@ -178,7 +183,7 @@ void RowKernel::storeQuantized(const RowValues &values, Val pointer, Val scales,
 /// fp16((x * r) * weight), widened again.
 RowValues normalize(KernelBuilder &k, RowKernel &row, int64_t columns,
                     Val weight, float epsilon) {
-  RowValues x = row.load(k.operand(0), columns, 0);
+  RowValues x = row.load(k.operand(0), columns);
   Val sum = row.reduceRow(x, Reduction::Sum);
   Val mean = sum / k.constantF32(static_cast<float>(columns));
   Val r = k.constantF32(1.0f) / k.sqrt(mean + k.constantF32(epsilon));
@@ -193,25 +198,27 @@ RowValues normalize(KernelBuilder &k, RowKernel &row, int64_t columns,
   return row.rounded(normalized);
 }
 
-/// fp16((gate / (1 + exp(-gate))) * up), widened again.
+/// fp16((gate / (1 + exp(-gate))) * up), widened again. One round after the
+/// other, so that of a long row only the results stay in registers.
 RowValues siluMul(KernelBuilder &k, RowKernel &row, OperandRange inputs,
                   int64_t columns) {
   bool fused = inputs.size() == 1;
   int64_t stride = fused ? 2 * columns : columns;
-  RowValues gate = row.load(k.operand(0), stride, 0);
-  RowValues up = row.load(k.operand(fused ? 0 : 1), stride, fused ? columns : 0);
-  RowValues result;
-  for (auto [g, u] : llvm::zip_equal(gate, up)) {
+  Val gateRow = row.rowOf(k.operand(0), stride, 0);
+  Val upRow = row.rowOf(k.operand(fused ? 0 : 1), stride, fused ? columns : 0);
+  RowValues result = row.map([&](int64_t, Val first) {
+    Val gate = row.loadPiece(gateRow, first);
+    Val up = row.loadPiece(upRow, first);
     SmallVector<Val> elements;
-    int64_t width = cast<VectorType>(g.type()).getNumElements();
+    int64_t width = cast<VectorType>(gate.type()).getNumElements();
     for (int64_t i = 0; i < width; ++i) {
-      Val x = k.extract(g, i);
+      Val x = k.extract(gate, i);
       Val denominator =
           k.constantF32(1.0f) + k.exp(k.constantF32(0.0f) - x);
-      elements.push_back(x / denominator * k.extract(u, i));
+      elements.push_back(x / denominator * k.extract(up, i));
     }
-    result.push_back(k.vectorOf(elements));
-  }
+    return k.vectorOf(elements);
+  });
   return row.rounded(result);
 }
 
@@ -243,7 +250,7 @@ LogicalResult conversion::emitRmsNormQuantize(KernelBuilder &k,
 LogicalResult conversion::emitQuantize(KernelBuilder &k, graph::QuantizeOp op) {
   int64_t columns = columnsOf(op.getX());
   RowKernel row(k, columns);
-  row.storeQuantized(row.load(k.operand(0), columns, 0), k.result(0),
+  row.storeQuantized(row.load(k.operand(0), columns), k.result(0),
                      k.result(1), rowStride(op.getValues()));
   return row.finish();
 }

@@ -1,9 +1,13 @@
-//===- Compilation.cpp - One run of odyssey-compile -----------------------===//
+//===- Compilation.cpp - From checkpoint or IR to a file ------------------===//
 
-#include "Compilation.h"
+#include "odyssey/Compiler/Compilation.h"
 
 #include "odyssey/Dialect/Odyssey/Odyssey.h"
-#include "odyssey/Frontend/Checkpoint/Safetensors.h"
+#include "odyssey/Frontend/Checkpoint/QuantizedCheckpoint.h"
+#include "odyssey/Frontend/ModelGraph.h"
+#include "odyssey/Frontend/ModelShapes.h"
+#include "odyssey/Target/BundleWriter.h"
+#include "odyssey/Target/Pipelines.h"
 #include "odyssey/runtime/BundleFormat.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -21,14 +25,14 @@
 
 using namespace mlir;
 using namespace odyssey;
-using namespace odyssey::compile;
+using namespace odyssey::compiler;
 namespace json = llvm::json;
 
 static llvm::Error fail(const Twine &message) {
   return llvm::createStringError(message);
 }
 
-SmallVector<int64_t> compile::tokenBuckets(int64_t maxStepTokens) {
+SmallVector<int64_t> compiler::tokenBuckets(int64_t maxStepTokens) {
   SmallVector<int64_t> buckets = {1};
   for (int64_t tokens = 8; buckets.back() < maxStepTokens; tokens *= 2)
     buckets.push_back(tokens);
@@ -58,12 +62,14 @@ public:
 private:
   llvm::Error loadGraph();
   llvm::Error loadCheckpoint();
+  llvm::Error buildModel(const ModelConfig &config);
   llvm::Error loadFile();
   llvm::Error lower();
   llvm::Error writeText(llvm::function_ref<void(llvm::raw_ostream &)> print);
   llvm::Error writeBundleFile(StringRef ptx);
   json::Value modelObject(const ModelConfig &config,
                           const ModelLimits &limits) const;
+  void addSharedBytes();
   llvm::Error runPasses(llvm::function_ref<void(OpPassManager &)> build);
 
   const Options &options;
@@ -81,18 +87,20 @@ llvm::Error Compilation::loadCheckpoint() {
   if (!opened)
     return opened.takeError();
   checkpoint = std::move(*opened);
-  const ModelConfig &config = checkpoint->config();
-  int64_t context =
-      options.maxContext ? options.maxContext : config.maxContext;
-  if (context > config.maxContext)
-    return fail("--max-context=" + Twine(context) +
+  return buildModel(checkpoint->config());
+}
+
+llvm::Error Compilation::buildModel(const ModelConfig &config) {
+  int64_t longest = options.maxContext ? options.maxContext : config.maxContext;
+  if (longest > config.maxContext)
+    return fail("--max-context=" + Twine(longest) +
                 " is more than the model's context of " +
                 Twine(config.maxContext));
-  ModelLimits limits{context, options.maxBatch, 0};
+  ModelLimits limits{longest, options.maxBatch, 0};
   buckets = tokenBuckets(std::min(
-      kMaxStepTokens, std::max<int64_t>(context, options.maxBatch)));
+      kMaxStepTokens, std::max<int64_t>(longest, options.maxBatch)));
   limits.maxStepTokens = buckets.back();
-  module = buildModelGraph(&this->context, config, limits);
+  module = buildModelGraph(&context, config, limits);
   model = modelObject(config, limits);
   return llvm::Error::success();
 }
@@ -112,7 +120,7 @@ json::Value Compilation::modelObject(const ModelConfig &config,
                       {"add_bos", config.addBos}};
   if (config.bosId)
     object["bos"] = *config.bosId;
-  if (!checkpoint->tokenizerFiles().empty())
+  if (checkpoint && !checkpoint->tokenizerFiles().empty())
     object["tokenizer"] = checkpoint->tokenizerFiles().front().name;
   return object;
 }
@@ -147,6 +155,13 @@ llvm::Error Compilation::loadGraph() {
       return fail("a checkpoint folder has its own weights: --weights takes "
                   "only 'none' here");
     if (llvm::Error error = loadCheckpoint())
+      return error;
+  } else if (std::optional<ModelConfig> shape = findModelShape(options.input);
+             shape && !llvm::sys::fs::exists(options.input)) {
+    if (options.emit == Emit::Bundle && options.weights != "none")
+      return fail("'" + options.input +
+                  "' is a shape without weights: give --weights=none");
+    if (llvm::Error error = buildModel(*shape))
       return error;
   } else if (llvm::Error error = loadFile()) {
     return error;
@@ -201,9 +216,20 @@ Compilation::writeText(llvm::function_ref<void(llvm::raw_ostream &)> print) {
   return file->keep(options.output);
 }
 
+/// What ptxas does not see: the dynamic shared memory of each launch.
+void Compilation::addSharedBytes() {
+  auto kernels =
+      module->lookupSymbol<gpu::GPUModuleOp>(graph::kKernelModuleName);
+  for (KernelResources &kernel : summary.kernels)
+    if (Operation *op = kernels.lookupSymbol(kernel.name))
+      if (auto launch = op->getAttrOfType<fastgemm::LaunchAttr>(
+              fastgemm::kLaunchAttrName))
+        kernel.sharedBytes += static_cast<int>(launch.getSharedBytes());
+}
+
 llvm::Error Compilation::writeBundleFile(StringRef ptx) {
   std::string cubinImage;
-  std::string ptxas = findPtxas();
+  std::string ptxas = options.assemble ? findPtxas() : "";
   PlanContext plan;
   plan.target = options.target;
   plan.ptxSection = "kernels." + options.target + ".ptx";
@@ -218,6 +244,7 @@ llvm::Error Compilation::writeBundleFile(StringRef ptx) {
     plan.cubinSection = "kernels." + options.target + ".cubin";
     plan.cubinCapability = target.capability;
   }
+  addSharedBytes();
   auto built = buildPlan(*module, plan);
   if (!built)
     return built.takeError();
@@ -303,7 +330,7 @@ llvm::Error Compilation::run() {
 
 } // namespace
 
-llvm::Expected<Summary> compile::run(const Options &options) {
+llvm::Expected<Summary> compiler::run(const Options &options) {
   auto start = std::chrono::steady_clock::now();
   Compilation compilation(options);
   if (llvm::Error error = compilation.run())

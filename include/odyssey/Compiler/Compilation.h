@@ -1,24 +1,28 @@
-//===- Compilation.h - One run of odyssey-compile ---------------*- C++ -*-===//
+//===- Compilation.h - From checkpoint or IR to a file ----------*- C++ -*-===//
+//
+// One compilation from end to end, as odyssey-compile and tests run it.
+//
+//===----------------------------------------------------------------------===//
 
-#ifndef ODYSSEY_TOOLS_ODYSSEYCOMPILE_COMPILATION_H
-#define ODYSSEY_TOOLS_ODYSSEYCOMPILE_COMPILATION_H
+#ifndef ODYSSEY_COMPILER_COMPILATION_H
+#define ODYSSEY_COMPILER_COMPILATION_H
 
-#include "odyssey/Frontend/Checkpoint/QuantizedCheckpoint.h"
-#include "odyssey/Frontend/ModelGraph.h"
-#include "odyssey/Target/BundleWriter.h"
-#include "odyssey/Target/Pipelines.h"
 #include "odyssey/Target/Ptx.h"
 
-#include "mlir/IR/BuiltinOps.h"
-#include "mlir/IR/OwningOpRef.h"
+#include "llvm/ADT/SmallVector.h"
+#include "llvm/Support/Error.h"
 
-namespace odyssey::compile {
+#include <string>
+#include <vector>
+
+namespace odyssey::compiler {
 
 /// How far down to go.
 enum class Emit { Mlir, Nvvm, Ptx, Cubin, Bundle };
 
 struct Options {
-  /// A quantized checkpoint folder, or an IR file.
+  /// A quantized checkpoint folder, an IR file, or the name of a model shape
+  /// (odyssey/Frontend/ModelShapes.h).
   std::string input;
   std::string output;
   Emit emit = Emit::Bundle;
@@ -29,6 +33,8 @@ struct Options {
   /// 0: what the model was made for.
   int64_t maxContext = 0;
   int64_t maxBatch = 1;
+  /// Add machine code by ptxas to a bundle, where ptxas is installed.
+  bool assemble = true;
   bool quiet = false;
 };
 
@@ -49,10 +55,6 @@ llvm::Expected<Summary> run(const Options &options);
 /// first that holds a step of `maxStepTokens`.
 llvm::SmallVector<int64_t> tokenBuckets(int64_t maxStepTokens);
 
-/// A table of kernels with their registers and shared memory, then totals.
-void print(llvm::raw_ostream &stream, const Summary &summary,
-           const Options &options);
+} // namespace odyssey::compiler
 
-} // namespace odyssey::compile
-
-#endif // ODYSSEY_TOOLS_ODYSSEYCOMPILE_COMPILATION_H
+#endif // ODYSSEY_COMPILER_COMPILATION_H

@@ -1,0 +1,206 @@
+//===- MatmulTest.cpp - W4A8 products, bit for bit ------------------------===//
+//
+// The expected outputs are the formulas of docs/numerics.md, written out here
+// with int64 sums. Every output is compared for equality.
+//
+//===----------------------------------------------------------------------===//
+
+#include "CompiledModule.h"
+
+#include "gtest/gtest.h"
+
+#include <cmath>
+
+using namespace odyssey::testing;
+using odyssey::runtime::ElementType;
+using odyssey::runtime::HostTensor;
+
+namespace {
+
+struct Quantized {
+  std::vector<int8_t> values;
+  std::vector<float> scales;
+};
+
+Quantized quantize(const std::vector<uint16_t> &x, int64_t m, int64_t k) {
+  Quantized result;
+  for (int64_t row = 0; row < m; ++row) {
+    float largest = 0;
+    for (int64_t i = 0; i < k; ++i)
+      largest = std::max(largest, std::fabs(fromHalf(x[row * k + i])));
+    float factor = largest == 0 ? 0.0f : 127.0f / largest;
+    for (int64_t i = 0; i < k; ++i) {
+      float scaled = std::nearbyintf(fromHalf(x[row * k + i]) * factor);
+      result.values.push_back(static_cast<int8_t>(
+          std::min(127.0f, std::max(-127.0f, scaled))));
+    }
+    result.scales.push_back(largest / 127.0f);
+  }
+  return result;
+}
+
+std::vector<uint16_t> multiply(const Quantized &x, const std::vector<int8_t> &w,
+                               const std::vector<float> &scales, int64_t m,
+                               int64_t n, int64_t k,
+                               const std::vector<uint16_t> &bias) {
+  std::vector<uint16_t> result(m * n);
+  for (int64_t row = 0; row < m; ++row)
+    for (int64_t channel = 0; channel < n; ++channel) {
+      int32_t sum = 0;
+      const int8_t *a = x.values.data() + row * k, *b = w.data() + channel * k;
+      for (int64_t i = 0; i < k; ++i)
+        sum += static_cast<int32_t>(a[i]) * b[i];
+      float scaled = static_cast<float>(16 * static_cast<int64_t>(sum));
+      scaled = scaled * (scales[channel] / 16.0f);
+      scaled = scaled * x.scales[row];
+      if (!bias.empty())
+        scaled = scaled + fromHalf(bias[channel]);
+      result[row * n + channel] = toHalf(scaled);
+    }
+  return result;
+}
+
+std::string matmulIr(int64_t n, int64_t k, bool withBias,
+                     const std::string &schedule = "") {
+  std::string N = std::to_string(n), K = std::to_string(k);
+  std::string bias = withBias ? "%b = odyssey.weight \"b\" : tensor<" + N +
+                                    "xf16>\n"
+                              : "";
+  return "func.func @main(%x: tensor<?x" + K + "xf16>) -> tensor<?x" + N +
+         "xf16> {\n"
+         "%w = odyssey.weight \"w\" : tensor<" +
+         N + "x" + K +
+         "xi4>\n"
+         "%ws = odyssey.weight \"ws\" : tensor<" +
+         N + "xf32>\n" + bias +
+         "%q, %s = odyssey.quantize %x : tensor<?x" + K + "xf16> -> tensor<?x" +
+         K +
+         "xi8>, tensor<?xf32>\n"
+         "%y = odyssey.matmul %q scale %s, %w scale %ws " +
+         (withBias ? "bias %b " : "") + schedule + " : (tensor<?x" + K +
+         "xi8>, tensor<?xf32>, tensor<" + N + "x" + K + "xi4>, tensor<" + N +
+         "xf32>" + (withBias ? ", tensor<" + N + "xf16>" : "") +
+         ") -> tensor<?x" + N +
+         "xf16>\n"
+         "return %y : tensor<?x" +
+         N + "xf16>\n}\n";
+}
+
+/// Compiles [n, k] once and compares every output for each number of tokens.
+void checkProduct(int64_t n, int64_t k, const std::vector<int64_t> &tokens,
+                  bool withBias = false, const std::string &schedule = "",
+                  const std::string &target = "sm_80") {
+  SCOPED_TRACE("N = " + std::to_string(n) + ", K = " + std::to_string(k));
+  std::mt19937 random(static_cast<unsigned>(n * 7919 + k));
+  std::vector<int8_t> weights = randomWeights(random, n * k);
+  std::vector<float> scales = randomScales(random, n);
+  std::vector<WeightTensor> file = {
+      {"w", tensor(ElementType::I8, {n, k}, weights)},
+      {"ws", tensor(ElementType::F32, {n}, scales)}};
+  std::vector<uint16_t> bias;
+  if (withBias) {
+    bias = randomHalves(random, n);
+    file.push_back({"b", tensor(ElementType::F16, {n}, bias)});
+  }
+  CompiledModule module(matmulIr(n, k, withBias, schedule), file, target);
+  for (int64_t m : tokens) {
+    SCOPED_TRACE("M = " + std::to_string(m));
+    std::vector<uint16_t> x = randomHalves(random, m * k);
+    // One row of zeros: its scale is 0.
+    if (m > 2)
+      std::fill(x.begin() + k, x.begin() + 2 * k, 0);
+    std::vector<HostTensor> outputs =
+        module.run("main", {tensor(ElementType::F16, {m, k}, x)});
+    ASSERT_EQ(outputs.size(), 1u);
+    std::vector<uint16_t> actual = elements<uint16_t>(outputs[0]);
+    std::vector<uint16_t> expected =
+        multiply(quantize(x, m, k), weights, scales, m, n, k, bias);
+    ASSERT_EQ(actual.size(), expected.size());
+    int64_t wrong = 0;
+    for (size_t i = 0; i < actual.size(); ++i)
+      if (actual[i] != expected[i] && ++wrong <= 3)
+        ADD_FAILURE() << "token " << i / n << ", channel " << i % n << ": "
+                      << fromHalf(actual[i]) << ", expected "
+                      << fromHalf(expected[i]);
+    EXPECT_EQ(wrong, 0) << "of " << actual.size() << " outputs";
+  }
+}
+
+struct Shape {
+  int64_t n, k;
+  std::vector<int64_t> tokens;
+};
+
+class MatmulShapes : public ::testing::TestWithParam<Shape> {};
+
+TEST_P(MatmulShapes, EveryOutputIsEqual) {
+  checkProduct(GetParam().n, GetParam().k, GetParam().tokens);
+}
+
+// 13 weights, 45 shapes: multiples and non-multiples of every tile.
+INSTANTIATE_TEST_SUITE_P(
+    Small, MatmulShapes,
+    ::testing::Values(Shape{64, 64, {1, 7, 8, 9, 128, 300}},
+                      Shape{172, 64, {1, 5, 16, 33, 129}},
+                      Shape{64, 172, {1, 17, 64, 65, 300}},
+                      Shape{344, 64, {1, 31, 127}}, Shape{1, 1, {1, 3}},
+                      Shape{3, 65, {2, 40}}, Shape{33, 100, {1, 12, 100}},
+                      Shape{130, 191, {4, 24, 257}}));
+INSTANTIATE_TEST_SUITE_P(
+    Real, MatmulShapes,
+    ::testing::Values(Shape{576, 576, {1, 8, 48, 300}},
+                      Shape{960, 576, {1, 20, 130}},
+                      Shape{576, 1536, {1, 16, 64, 200}},
+                      Shape{3072, 576, {1, 32}}, Shape{4096, 4096, {1, 16}}));
+
+TEST(Matmul, LongestReductionOfLlama) { checkProduct(256, 11008, {1, 33}); }
+
+TEST(Matmul, Bias) {
+  checkProduct(192, 128, {1, 9, 70}, /*withBias=*/true);
+  checkProduct(35, 64, {3}, /*withBias=*/true);
+}
+
+/// The extremes of 32-bit accumulation: every product at its largest magnitude.
+TEST(Matmul, LargestSums) {
+  constexpr int64_t n = 32, k = 11008;
+  std::vector<int8_t> weights(n * k, -8);
+  std::vector<float> scales(n, 0.001f);
+  CompiledModule module(
+      matmulIr(n, k, false),
+      {{"w", tensor(ElementType::I8, {n, k}, weights)},
+       {"ws", tensor(ElementType::F32, {n}, scales)}});
+  std::vector<uint16_t> x(k, toHalf(-1.0f));
+  std::vector<HostTensor> outputs =
+      module.run("main", {tensor(ElementType::F16, {1, k}, x)});
+  ASSERT_EQ(outputs.size(), 1u);
+  EXPECT_EQ(elements<uint16_t>(outputs[0]),
+            multiply(quantize(x, 1, k), weights, scales, 1, n, k, {}));
+}
+
+/// Schedules differ in everything; the bits do not.
+TEST(Matmul, EveryScheduleGivesTheSameBits) {
+  for (const char *schedule :
+       {"channels = 32, tokens = 8, k = 64, channel_warps = 1, token_warps = 1, "
+        "stages = 2",
+        "channels = 64, tokens = 16, k = 192, channel_warps = 2, token_warps = "
+        "2, stages = 3",
+        "channels = 64, tokens = 64, k = 64, channel_warps = 1, token_warps = 4, "
+        "stages = 5",
+        "channels = 128, tokens = 128, k = 64, channel_warps = 4, token_warps = "
+        "2, stages = 4",
+        "channels = 128, tokens = 8, k = 576, channel_warps = 4, token_warps = "
+        "1, stages = 2",
+        "channels = 64, tokens = 32, k = 64, channel_warps = 2, token_warps = 1, "
+        "stages = 8"}) {
+    SCOPED_TRACE(schedule);
+    checkProduct(160, 576, {1, 37, 130}, false,
+                 std::string("schedule <path = mma_sync, ") + schedule + ">");
+  }
+}
+
+TEST(Matmul, OtherTargets) {
+  checkProduct(172, 192, {1, 50}, false, "", "sm_86");
+  checkProduct(172, 192, {1, 50}, false, "", "sm_89");
+}
+
+} // namespace

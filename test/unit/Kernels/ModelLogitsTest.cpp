@@ -1,0 +1,213 @@
+//===- ModelLogitsTest.cpp - Compiled models against the reference --------===//
+//
+// Logits of a 64-token prompt, position by position: the compiled W4A8 model in
+// the emulator against the reference in plain C++ with the same quantized
+// weights. docs/numerics.md says what may differ (the order of fp32 sums and the
+// tensor cores' accumulation, and the 8-bit values that these tip over) and derives
+// the bound. The same logits with prefill in pieces, token by token and from other
+// buckets must be equal bit for bit.
+//
+//===----------------------------------------------------------------------===//
+
+#include "CompiledModule.h"
+
+#include "odyssey/Compiler/Compilation.h"
+#include "odyssey/Frontend/Checkpoint/QuantizedCheckpoint.h"
+#include "odyssey/Quantize/QuantizeCheckpoint.h"
+#include "odyssey/Quantize/ReferenceWeights.h"
+#include "odyssey/runtime/Emulator.h"
+#include "odyssey/runtime/Tokenizer.h"
+
+#include "gtest/gtest.h"
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <unistd.h>
+
+using namespace odyssey;
+using namespace odyssey::testing;
+using runtime::ElementType;
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr int64_t kPrompt = 64;
+/// Relative distance of a position's logits, |a - b| / |b| in the 2-norm of what
+/// is left when the mean is taken off: the bound of docs/numerics.md.
+constexpr double kMaxDistance = 0.05;
+
+struct Model {
+  const char *name;
+  /// Relative to the data folder, or an environment variable with a path.
+  const char *path;
+  const char *environment = nullptr;
+};
+
+class ModelLogits : public ::testing::TestWithParam<Model> {
+protected:
+  void SetUp() override {
+    const char *data = std::getenv("ODYSSEY_DATA");
+    fs::path folder = data ? data : ODYSSEY_DATA_DIR;
+    std::string source = folder / GetParam().path;
+    if (GetParam().environment) {
+      const char *path = std::getenv(GetParam().environment);
+      if (!path || !fs::exists(path))
+        GTEST_SKIP() << "there is no " << GetParam().name
+                     << " (./dev demo fetches it)";
+      source = path;
+    }
+    if (!fs::exists(source))
+      GTEST_SKIP() << "there is no " << source;
+    text = folder / "text" / "tinystories-valid.txt";
+
+    std::string pattern =
+        (fs::temp_directory_path() / "odyssey-logits-XXXXXX").string();
+    work = ::mkdtemp(pattern.data());
+    auto checkpoint = llvm::cantFail(Checkpoint::open(source));
+    llvm::cantFail(
+        quantizeCheckpoint(*checkpoint, (work / "quantized").string(), {}));
+    quantized = llvm::cantFail(
+        QuantizedCheckpoint::open((work / "quantized").string()));
+
+    compiler::Options options;
+    options.input = work / "quantized";
+    options.output = work / "model.odyssey";
+    options.maxContext =
+        std::min<int64_t>(quantized->config().maxContext, 256);
+    options.maxBatch = 2;
+    options.assemble = false;
+    auto summary = compiler::run(options);
+    ASSERT_TRUE(static_cast<bool>(summary))
+        << llvm::toString(summary.takeError());
+    auto bundle = runtime::Bundle::open(options.output);
+    ASSERT_TRUE(bundle.ok()) << bundle.status().message();
+    auto device = runtime::createEmulator();
+    ASSERT_TRUE(device.ok()) << device.status().message();
+    auto created = runtime::Executor::create(
+        *bundle, std::shared_ptr<runtime::Device>(std::move(*device)));
+    ASSERT_TRUE(created.ok()) << created.status().message();
+    executor = std::move(*created);
+    pages = (options.maxContext + 63) / 64;
+    ASSERT_NO_FATAL_FAILURE(readPrompt());
+  }
+
+  void TearDown() override {
+    executor.reset();
+    if (!work.empty())
+      fs::remove_all(work);
+  }
+
+  /// The first tokens of a real text.
+  void readPrompt() {
+    std::ifstream file(text);
+    std::stringstream content;
+    content << file.rdbuf();
+    const TokenizerFile &source = quantized->tokenizerFiles().front();
+    auto tokenizer = runtime::Tokenizer::load(
+        source.name, std::as_bytes(std::span(source.bytes)));
+    ASSERT_TRUE(tokenizer.ok()) << tokenizer.status().message();
+    auto ids = (*tokenizer)->encode(content.str().substr(0, 2000));
+    ASSERT_TRUE(ids.ok()) << ids.status().message();
+    ASSERT_GE(ids->size(), static_cast<size_t>(kPrompt));
+    prompt.assign(ids->begin(), ids->begin() + kPrompt);
+  }
+
+  /// Runs tokens [from, to) of the prompt as sequence `slot` and returns their
+  /// logits as bits, row by row.
+  std::vector<std::vector<float>> step(int64_t from, int64_t to,
+                                       int32_t slot = 0) {
+    std::vector<int32_t> ids(prompt.begin() + from, prompt.begin() + to);
+    std::vector<int32_t> positions, sequences(to - from, slot), rows;
+    for (int64_t i = from; i < to; ++i) {
+      positions.push_back(static_cast<int32_t>(i));
+      rows.push_back(static_cast<int32_t>(i - from));
+    }
+    // Pages in an order that no arithmetic would guess.
+    std::vector<int32_t> table(2 * pages);
+    for (size_t i = 0; i < table.size(); ++i)
+      table[i] = static_cast<int32_t>(table.size() - 1 - i);
+    int64_t m = to - from;
+    auto i32 = [](std::vector<int64_t> shape, const std::vector<int32_t> &v) {
+      return tensor(ElementType::I32, std::move(shape), v);
+    };
+    auto forward = executor->run(
+        "forward", std::vector{i32({m}, ids), i32({m}, positions),
+                               i32({m}, sequences), i32({2, pages}, table)});
+    EXPECT_TRUE(forward.ok()) << forward.status().message();
+    auto logits = executor->run("logits", std::vector{i32({m}, rows)});
+    EXPECT_TRUE(logits.ok()) << logits.status().message();
+    std::vector<std::vector<float>> result;
+    if (!logits.ok())
+      return result;
+    std::vector<float> all = elements<float>((*logits)[0]);
+    std::vector<int32_t> next = elements<int32_t>((*logits)[1]);
+    size_t vocabulary = all.size() / m;
+    for (int64_t row = 0; row < m; ++row) {
+      result.emplace_back(all.begin() + row * vocabulary,
+                          all.begin() + (row + 1) * vocabulary);
+      auto greatest = std::max_element(result[row].begin(), result[row].end());
+      EXPECT_EQ(next[row], greatest - result[row].begin());
+    }
+    return result;
+  }
+
+  fs::path work, text;
+  std::unique_ptr<QuantizedCheckpoint> quantized;
+  std::unique_ptr<runtime::Executor> executor;
+  std::vector<int32_t> prompt;
+  int64_t pages = 0;
+};
+
+double distance(std::span<const float> a, std::span<const float> b) {
+  double meanA = 0, meanB = 0;
+  for (size_t i = 0; i < a.size(); ++i)
+    meanA += a[i], meanB += b[i];
+  meanA /= a.size(), meanB /= b.size();
+  double difference = 0, norm = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    double x = a[i] - meanA, y = b[i] - meanB;
+    difference += (x - y) * (x - y), norm += y * y;
+  }
+  return std::sqrt(difference / norm);
+}
+
+TEST_P(ModelLogits, AgreeWithTheReferenceAtEveryPosition) {
+  reference::ReferenceModel model(viewW4A8Weights(*quantized));
+  reference::Matrix expected = model.prefill(prompt);
+  std::vector<std::vector<float>> actual = step(0, kPrompt);
+  ASSERT_EQ(actual.size(), static_cast<size_t>(kPrompt));
+  double worst = 0;
+  for (int64_t i = 0; i < kPrompt; ++i) {
+    double d = distance(actual[i], expected.row(i));
+    EXPECT_LE(d, kMaxDistance) << "position " << i;
+    worst = std::max(worst, d);
+  }
+  RecordProperty("worst_distance", std::to_string(worst));
+  std::printf("%s: worst distance %.5f\n", GetParam().name, worst);
+}
+
+TEST_P(ModelLogits, DoNotDependOnHowThePromptIsCut) {
+  std::vector<std::vector<float>> whole = step(0, kPrompt);
+  for (auto pieces : std::vector<std::vector<int64_t>>{
+           {0, 1, 9, 25, kPrompt}, {0, 40, 41, 42, kPrompt}}) {
+    ASSERT_TRUE(executor->clearStates().ok());
+    for (size_t i = 0; i + 1 < pieces.size(); ++i) {
+      // The other slot: another sequence's pages.
+      auto part = step(pieces[i], pieces[i + 1], /*slot=*/1);
+      for (int64_t row = 0; row < pieces[i + 1] - pieces[i]; ++row)
+        EXPECT_EQ(part[row], whole[pieces[i] + row])
+            << "position " << pieces[i] + row;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Models, ModelLogits,
+    ::testing::Values(Model{"stories260K", "stories260K/stories260K.gguf"},
+                      Model{"TinyStories656K", "TinyStories-656K"},
+                      Model{"SmolLM2", "", "ODYSSEY_SMOLLM2"}),
+    [](const auto &info) { return std::string(info.param.name); });
+
+} // namespace
