@@ -31,6 +31,8 @@ if(ODYSSEY_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   set(CMAKE_C_COMPILER_LAUNCHER "${ODYSSEY_CCACHE}")
 endif()
 
+# Packages that one folder finds are there for all.
+set(CMAKE_FIND_PACKAGE_TARGETS_GLOBAL ON)
 find_package(Threads REQUIRED)
 if(ODYSSEY_BUILD_TESTS)
   find_package(GTest REQUIRED)

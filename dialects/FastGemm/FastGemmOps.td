@@ -25,7 +25,8 @@ def FastGemm_AsyncCopyOp : FastGemm_Op<"async_copy", [
     Starts the copy of `bytes` bytes (4, 8 or 16) from `source` to `destination`,
     both aligned to `bytes`. With `valid`, only the first `valid` bytes are read
     and the rest is filled with zeros; 0 reads nothing. The copy belongs to the
-    group that the next `fastgemm.async_commit` of this thread closes.
+    group that the next `fastgemm.async_commit` of this thread closes. A constant
+    `valid` of all `bytes` is canonicalized away.
 
     Example:
 
@@ -42,6 +43,7 @@ def FastGemm_AsyncCopyOp : FastGemm_Op<"async_copy", [
       `:` qualified(type($destination)) `,` qualified(type($source))
   }];
   let hasVerifier = 1;
+  let hasCanonicalizeMethod = 1;
 }
 
 def FastGemm_AsyncCommitOp : FastGemm_Op<"async_commit", [
@@ -118,7 +120,10 @@ def FastGemm_DequantOp : FastGemm_Op<"dequant", [Pure]> {
     ```mlir
     %a0, %a1 = fastgemm.dequant %w : vector<4xi32> -> vector<4xi32>, vector<4xi32>
     ```
+
+    Folds when all weights are zero.
   }];
+  let hasFolder = 1;
   let arguments = (ins FastGemm_I32x4:$packed);
   let results = (outs FastGemm_I32x4:$low, FastGemm_I32x4:$high);
   let assemblyFormat = [{
@@ -141,7 +146,10 @@ def FastGemm_MmaS8Op : FastGemm_Op<"mma_s8", [Pure,
     ```mlir
     %d = fastgemm.mma_s8 %a, %b, %c : vector<4xi32>, vector<2xi32> -> vector<4xi32>
     ```
+
+    Folds to the accumulator when a or b is zero.
   }];
+  let hasFolder = 1;
   let arguments = (ins FastGemm_I32x4:$a, FastGemm_I32x2:$b,
                        FastGemm_I32x4:$accumulator);
   let results = (outs FastGemm_I32x4:$result);

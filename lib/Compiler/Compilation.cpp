@@ -178,7 +178,8 @@ llvm::Error Compilation::loadGraph() {
 llvm::Error
 Compilation::runPasses(llvm::function_ref<void(OpPassManager &)> build) {
   PassManager manager(&context);
-  if (failed(applyPassManagerCLOptions(manager)))
+  if (options.usePassManagerOptions &&
+      failed(applyPassManagerCLOptions(manager)))
     return fail("the pass manager's options are wrong");
   build(manager);
   if (failed(manager.run(*module)))

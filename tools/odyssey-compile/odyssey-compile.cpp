@@ -86,6 +86,7 @@ int main(int argc, char **argv) {
   options.maxContext = maxContext;
   options.maxBatch = maxBatch;
   options.quiet = quiet;
+  options.usePassManagerOptions = true;
   llvm::Expected<compiler::Summary> summary = compiler::run(options);
   if (!summary) {
     llvm::WithColor::error(llvm::errs(), "odyssey-compile")

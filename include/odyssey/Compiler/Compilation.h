@@ -36,6 +36,9 @@ struct Options {
   /// Add machine code by ptxas to a bundle, where ptxas is installed.
   bool assemble = true;
   bool quiet = false;
+  /// Obey MLIR's command line options (--mlir-print-ir-after-all, ...), which
+  /// the program has registered.
+  bool usePassManagerOptions = false;
 };
 
 /// What the summary prints.

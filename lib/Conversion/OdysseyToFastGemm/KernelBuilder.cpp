@@ -120,6 +120,8 @@ void KernelBuilder::finish(std::array<int64_t, 3> grid,
         perTokens[i] = 0;
       }
   create<gpu::ReturnOp>();
+  // LLVM may widen neighbouring loads to 16 bytes, past the last one.
+  sharedBytes = (sharedBytes + 15) / 16 * 16;
   func->setAttr(fastgemm::kLaunchAttrName,
                 fastgemm::LaunchAttr::get(getContext(), grid, perTokens,
                                           threads, sharedBytes));

@@ -254,7 +254,9 @@ void MatmulEmitter::storeChannels(Val token, Val channel, ArrayRef<Val> sums) {
   bool hasBias = static_cast<bool>(op.getBias());
   Val bias = hasBias ? k.offset(k.operand(4), channel << 1) : Val();
   auto finish = [&](Val sum, Val weightScale, Val biasHalf) {
-    Val scaled = k.intToF32(sum) * weightScale * tokenScale;
+    // Unpacked weights are 16 q; dividing by a power of two is exact.
+    Val scaled = k.intToF32(sum) * (weightScale * k.constantF32(0.0625f)) *
+                 tokenScale;
     return k.toF16(hasBias ? scaled + k.toF32(biasHalf) : scaled);
   };
 

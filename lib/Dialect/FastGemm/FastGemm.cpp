@@ -4,6 +4,8 @@
 
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/DialectImplementation.h"
+#include "mlir/IR/Matchers.h"
+#include "mlir/IR/PatternMatch.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
@@ -141,6 +143,37 @@ LogicalResult AsyncCopyOp::verify() {
   if (bytes != 4 && bytes != 8 && bytes != 16)
     return emitOpError() << "expects to copy 4, 8 or 16 bytes, got " << bytes;
   return success();
+}
+
+LogicalResult AsyncCopyOp::canonicalize(AsyncCopyOp op,
+                                        PatternRewriter &rewriter) {
+  APInt valid;
+  if (!op.getValid() || !matchPattern(op.getValid(), m_ConstantInt(&valid)) ||
+      valid != op.getBytes())
+    return rewriter.notifyMatchFailure(op, "not known to copy all bytes");
+  rewriter.modifyOpInPlace(op, [&] { op.getValidMutable().clear(); });
+  return success();
+}
+
+/// A splat of zeros.
+static bool isZero(Attribute attr) {
+  auto splat = dyn_cast_or_null<SplatElementsAttr>(attr);
+  return splat && splat.getElementType().isInteger() &&
+         splat.getSplatValue<APInt>().isZero();
+}
+
+LogicalResult DequantOp::fold(FoldAdaptor adaptor,
+                              SmallVectorImpl<OpFoldResult> &results) {
+  if (!isZero(adaptor.getPacked()))
+    return failure();
+  results.assign(2, getPacked());
+  return success();
+}
+
+OpFoldResult MmaS8Op::fold(FoldAdaptor adaptor) {
+  if (isZero(adaptor.getA()) || isZero(adaptor.getB()))
+    return getAccumulator();
+  return {};
 }
 
 #define GET_OP_CLASSES

@@ -67,3 +67,18 @@ gpu.module @kernels {
     gpu.return
   }
 }
+
+// -----
+
+// expected-error@+1 {{expects three grid dimensions}}
+func.func private @grid_rank() attributes {l = #fastgemm.launch<grid = [1, 1], per_tokens = [0, 0, 0], block = 32, shared_bytes = 0>}
+
+// -----
+
+// expected-error@+1 {{expects a positive grid}}
+func.func private @grid() attributes {l = #fastgemm.launch<grid = [1, 0, 1], per_tokens = [0, 0, 0], block = 32, shared_bytes = 0>}
+
+// -----
+
+// expected-error@+1 {{expects a size of shared memory, got -1}}
+func.func private @shared() attributes {l = #fastgemm.launch<grid = [1, 1, 1], per_tokens = [0, 0, 0], block = 32, shared_bytes = -1>}

@@ -77,6 +77,12 @@ llvm::Error writeWeights(const std::string &path,
 CompiledModule::CompiledModule(const std::string &ir,
                                const std::vector<WeightTensor> &weights,
                                const std::string &target) {
+  load(ir, weights, target);
+}
+
+void CompiledModule::load(const std::string &ir,
+                          const std::vector<WeightTensor> &weights,
+                          const std::string &target) {
   TemporaryFolder folder;
   compiler::Options options;
   options.input = folder.file("module.mlir");
@@ -84,20 +90,13 @@ CompiledModule::CompiledModule(const std::string &ir,
   options.target = target;
   options.quiet = true;
   options.assemble = false;
-  options.weights = "none";
+  options.weights = folder.file("weights.safetensors");
   std::ofstream(options.input) << ir;
-  if (!weights.empty()) {
-    options.weights = folder.file("weights.safetensors");
-    if (llvm::Error error = writeWeights(options.weights, weights)) {
-      ADD_FAILURE() << llvm::toString(std::move(error));
-      return;
-    }
-  }
+  if (llvm::Error error = writeWeights(options.weights, weights))
+    FAIL() << llvm::toString(std::move(error));
   auto summary = compiler::run(options);
-  if (!summary) {
-    ADD_FAILURE() << llvm::toString(summary.takeError());
-    return;
-  }
+  if (!summary)
+    FAIL() << llvm::toString(summary.takeError());
   auto bundle = runtime::Bundle::open(options.output);
   ASSERT_TRUE(bundle.ok()) << bundle.status().message();
   runtime::EmulatorOptions emulator;
@@ -123,10 +122,10 @@ CompiledModule::run(const std::string &function,
   return std::move(*outputs);
 }
 
-uint16_t testing::toHalf(float value) { return floatToHalf(value); }
-float testing::fromHalf(uint16_t bits) { return halfToFloat(bits); }
+uint16_t odyssey::testing::toHalf(float value) { return floatToHalf(value); }
+float odyssey::testing::fromHalf(uint16_t bits) { return halfToFloat(bits); }
 
-std::vector<uint16_t> testing::randomHalves(std::mt19937 &random, size_t count,
+std::vector<uint16_t> odyssey::testing::randomHalves(std::mt19937 &random, size_t count,
                                             float scale) {
   std::normal_distribution<float> normal(0.0f, scale);
   std::vector<uint16_t> values(count);
@@ -135,14 +134,14 @@ std::vector<uint16_t> testing::randomHalves(std::mt19937 &random, size_t count,
   return values;
 }
 
-std::vector<int8_t> testing::randomWeights(std::mt19937 &random, size_t count) {
+std::vector<int8_t> odyssey::testing::randomWeights(std::mt19937 &random, size_t count) {
   std::vector<int8_t> values(count);
   for (int8_t &value : values)
     value = static_cast<int8_t>(static_cast<int>(random() % 16) - 8);
   return values;
 }
 
-std::vector<float> testing::randomScales(std::mt19937 &random, size_t count) {
+std::vector<float> odyssey::testing::randomScales(std::mt19937 &random, size_t count) {
   std::uniform_real_distribution<float> uniform(0.002f, 0.02f);
   std::vector<float> values(count);
   for (float &value : values)

@@ -46,7 +46,7 @@ template <typename T> std::vector<T> elements(const runtime::HostTensor &t) {
 
 class CompiledModule {
 public:
-  /// Compiles; a failure is a fatal failure of the test that calls.
+  /// Compiles; a failure fails the test that calls.
   CompiledModule(const std::string &ir,
                  const std::vector<WeightTensor> &weights,
                  const std::string &target = "sm_80");
@@ -59,6 +59,9 @@ public:
   runtime::Executor &executor() { return *running; }
 
 private:
+  void load(const std::string &ir, const std::vector<WeightTensor> &weights,
+            const std::string &target);
+
   std::unique_ptr<runtime::Executor> running;
 };
 

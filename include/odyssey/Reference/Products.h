@@ -1,0 +1,50 @@
+//===- Products.h - Matrix products of the reference ------------*- C++ -*-===//
+//
+// The W4A8 product has one right answer, bit for bit (docs/numerics.md). This
+// is its definition in plain C++; kernels are compared with it for equality.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef ODYSSEY_REFERENCE_PRODUCTS_H
+#define ODYSSEY_REFERENCE_PRODUCTS_H
+
+#include "odyssey/Reference/Matrix.h"
+
+#include <cstdint>
+#include <span>
+
+namespace odyssey::reference {
+
+/// Weights of y = W x: n output channels of k input channels, row-major.
+struct Fp32Linear {
+  int64_t n = 0, k = 0;
+  std::vector<float> weight;
+};
+
+/// The same with weights scale[n] * weight[n, k], where weight is in -8..7.
+/// Points to memory that somebody else owns. k is at most maxReductionSize.
+struct W4A8Linear {
+  int64_t n = 0, k = 0;
+  std::span<const int8_t> weight;
+  std::span<const float> scale;
+};
+
+/// Quantizes one token's activations, symmetrically: with a = max|x|,
+/// quantized[i] = clamp(round_half_even(x[i] * (127 / a)), -127, 127). Returns
+/// the scale a / 127; zeros give the scale 0. Values must be finite.
+float quantizeToken(std::span<const float> x, std::span<int8_t> quantized);
+
+/// y = x W^T in fp32, in an order of additions of no promise. `threads` as in
+/// ReferenceModel.
+Matrix multiply(const Matrix &x, std::span<const float> weight, int64_t n,
+                unsigned threads);
+
+/// y = x W^T with x quantized per token, int32 accumulation, and
+/// fp32(acc) * (scale[n] / 16) * tokenScale, left to right, rounded to fp16,
+/// where acc is the sum of quantized x * (16 * weight).
+Matrix multiplyW4A8(const Matrix &x, const W4A8Linear &linear,
+                    unsigned threads);
+
+} // namespace odyssey::reference
+
+#endif // ODYSSEY_REFERENCE_PRODUCTS_H

@@ -1,0 +1,220 @@
+//===- Gptq.cpp - Rounding with error compensation ------------------------===//
+
+#include "odyssey/Quantize/Gptq.h"
+
+#include "VectorClones.h"
+#include "odyssey/Reference/ParallelFor.h"
+
+#include <Eigen/Cholesky>
+#include <Eigen/Core>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+using namespace odyssey;
+using llvm::createStringError;
+using llvm::Expected;
+
+using Rows =
+    Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+struct GptqSolver::Factor {
+  /// The input channel that is rounded i-th.
+  std::vector<int64_t> order;
+  /// Row k holds R_jk / R_kk for j < k, in the order of rounding; the rest of
+  /// the row is of no meaning.
+  Rows feedback;
+  double damping = 0;
+  int64_t blockSize = 0;
+};
+
+GptqSolver::GptqSolver(std::unique_ptr<Factor> factor)
+    : factor(std::move(factor)) {}
+GptqSolver::GptqSolver(GptqSolver &&) = default;
+GptqSolver &GptqSolver::operator=(GptqSolver &&) = default;
+GptqSolver::~GptqSolver() = default;
+
+double GptqSolver::damping() const { return factor->damping; }
+
+//===----------------------------------------------------------------------===//
+// Factorization
+//===----------------------------------------------------------------------===//
+
+/// Columns of one step of the factorization.
+static constexpr int64_t panelSize = 96;
+
+/// Replaces the lower triangle of `matrix` by L, matrix = L L^T. False where
+/// it is not positive definite. Eigen's own LLT runs on one core only.
+static bool factorizeCholesky(Rows &matrix, unsigned threads) {
+  int64_t size = matrix.rows();
+  for (int64_t first = 0; first < size; first += panelSize) {
+    int64_t count = std::min(panelSize, size - first);
+    int64_t next = first + count, rest = size - next;
+    auto corner = matrix.block(first, first, count, count);
+    Eigen::LLT<Eigen::Ref<Rows>> llt(corner);
+    if (llt.info() != Eigen::Success)
+      return false;
+    int64_t panels = (rest + panelSize - 1) / panelSize;
+    auto forEachPanel = [&](auto body) {
+      reference::parallelFor(panels, panelSize * panelSize * rest / 2, threads,
+                             [&](int64_t begin, int64_t end) {
+                               for (int64_t i = begin; i < end; ++i) {
+                                 // Panels grow towards the end; a long one
+                                 // follows a short one.
+                                 int64_t panel =
+                                     i % 2 ? panels - 1 - i / 2 : i / 2;
+                                 int64_t row = next + panel * panelSize;
+                                 body(row, std::min(panelSize, size - row));
+                               }
+                             });
+    };
+    forEachPanel([&](int64_t row, int64_t height) {
+      auto panel = matrix.block(row, first, height, count);
+      corner.template triangularView<Eigen::Lower>()
+          .transpose()
+          .template solveInPlace<Eigen::OnTheRight>(panel);
+    });
+    forEachPanel([&](int64_t row, int64_t height) {
+      matrix.block(row, next, height, row + height - next).noalias() -=
+          matrix.block(row, first, height, count) *
+          matrix.block(next, first, row + height - next, count).transpose();
+    });
+  }
+  return true;
+}
+
+static std::vector<int64_t> roundingOrder(const InputStatistics &statistics,
+                                          bool activationOrder) {
+  std::vector<int64_t> order(statistics.channels());
+  std::iota(order.begin(), order.end(), 0);
+  if (activationOrder)
+    std::ranges::sort(order, [&](int64_t a, int64_t b) {
+      float left = statistics.row(a)[a], right = statistics.row(b)[b];
+      return left != right ? left > right : a < b;
+    });
+  return order;
+}
+
+Expected<GptqSolver> GptqSolver::create(const InputStatistics &statistics,
+                                        const GptqOptions &options,
+                                        unsigned threads) {
+  for (float value : statistics.hessian())
+    if (!std::isfinite(value))
+      return createStringError("the sums over the calibration text are not "
+                               "finite");
+  int64_t k = statistics.channels();
+  auto factor = std::make_unique<Factor>();
+  factor->order = roundingOrder(statistics, options.activationOrder);
+  factor->blockSize = options.blockSize;
+  double mean = 0;
+  for (int64_t i = 0; i < k; ++i)
+    mean += statistics.row(i)[i] / static_cast<double>(k);
+  // An input of zeros leaves every weight alone: as good as the identity.
+  double unit = mean > 0 ? mean : 1.0;
+
+  // With the channels in reverse, L L^T of H gives R = L with its rows and
+  // columns in reverse again.
+  std::vector<int64_t> reversed(factor->order.rbegin(), factor->order.rend());
+  Rows &lower = factor->feedback;
+  lower.resize(k, k);
+  constexpr double largestDamping = 1e6;
+  for (double damping = options.damping;;
+       damping = 10 * std::max(damping, 1e-6)) {
+    if (damping > largestDamping)
+      return createStringError("the sums over the calibration text cannot be "
+                               "factorized");
+    for (int64_t i = 0; i < k; ++i) {
+      std::span<const float> row = statistics.row(reversed[i]);
+      for (int64_t j = 0; j <= i; ++j)
+        lower(i, j) = row[reversed[j]];
+      lower(i, i) += damping * unit;
+    }
+    factor->damping = damping;
+    if (factorizeCholesky(lower, threads))
+      break;
+  }
+  // R_jk / R_kk is L(k - 1 - j, k - 1 - k') / L(k', k'): mirrored at the other
+  // diagonal, every row has its j in order.
+  for (int64_t row = k - 1; row >= 0; --row)
+    for (int64_t column = 0; column <= row; ++column)
+      lower(row, column) /= lower(column, column);
+  for (int64_t row = 0; row < k; ++row)
+    for (int64_t column = 0; column <= row && row + column < k - 1; ++column)
+      std::swap(lower(row, column), lower(k - 1 - column, k - 1 - row));
+  return GptqSolver(std::move(factor));
+}
+
+//===----------------------------------------------------------------------===//
+// Rounding
+//===----------------------------------------------------------------------===//
+
+/// Output channels that are rounded together: the innermost loops run over
+/// them, side by side in vector registers.
+static constexpr int64_t channelsPerBatch = 64;
+
+/// target[c] = weight[c] + sum of coefficients[j] * errors[j][c] for j < count.
+/// Then rounds it: error[c] = weight[c] - quantized[c] * scale[c].
+ODYSSEY_VECTOR_CLONES static void
+roundInputChannel(const double *weight, const double *pending,
+                  const double *coefficients, const double *errors,
+                  int64_t count, const double *scale, double *error,
+                  int8_t *quantized) {
+  constexpr double roundToInteger = 0x1.8p52;
+  double target[channelsPerBatch];
+  for (int64_t c = 0; c < channelsPerBatch; ++c)
+    target[c] = weight[c] + pending[c];
+  for (int64_t j = 0; j < count; ++j)
+    for (int64_t c = 0; c < channelsPerBatch; ++c)
+      target[c] += coefficients[j] * errors[j * channelsPerBatch + c];
+  for (int64_t c = 0; c < channelsPerBatch; ++c) {
+    double quotient = scale[c] == 0 ? 0 : target[c] / scale[c];
+    quotient = quotient < -8 ? -8 : quotient > 7 ? 7 : quotient;
+    double integer = (quotient + roundToInteger) - roundToInteger;
+    error[c] = weight[c] - integer * scale[c];
+    quantized[c] = static_cast<int8_t>(integer);
+  }
+}
+
+std::vector<int8_t> GptqSolver::quantize(std::span<const float> weight,
+                                         std::span<const float> scale,
+                                         unsigned threads) const {
+  int64_t n = static_cast<int64_t>(scale.size());
+  int64_t k = static_cast<int64_t>(factor->order.size());
+  std::vector<int8_t> result(n * k);
+
+  auto quantizeBatch = [&](int64_t first) {
+    int64_t count = std::min(channelsPerBatch, n - first);
+    // A row for each input channel in the order of rounding. Channels beyond
+    // `count` are zeros.
+    Rows weights = Rows::Zero(k, channelsPerBatch);
+    Rows errors(k, channelsPerBatch), pending;
+    double scales[channelsPerBatch] = {};
+    int8_t integers[channelsPerBatch];
+    for (int64_t c = 0; c < count; ++c) {
+      scales[c] = scale[first + c];
+      for (int64_t i = 0; i < k; ++i)
+        weights(i, c) = weight[(first + c) * k + factor->order[i]];
+    }
+    for (int64_t block = 0; block < k; block += factor->blockSize) {
+      int64_t size = std::min(factor->blockSize, k - block);
+      pending.noalias() =
+          factor->feedback.block(block, 0, size, block) * errors.topRows(block);
+      for (int64_t i = block; i < block + size; ++i) {
+        roundInputChannel(weights.row(i).data(), pending.row(i - block).data(),
+                          factor->feedback.row(i).data() + block,
+                          errors.row(block).data(), i - block, scales,
+                          errors.row(i).data(), integers);
+        for (int64_t c = 0; c < count; ++c)
+          result[(first + c) * k + factor->order[i]] = integers[c];
+      }
+    }
+  };
+  int64_t batches = (n + channelsPerBatch - 1) / channelsPerBatch;
+  reference::parallelFor(batches, channelsPerBatch * k * k / 2, threads,
+                         [&](int64_t begin, int64_t end) {
+                           for (int64_t batch = begin; batch < end; ++batch)
+                             quantizeBatch(batch * channelsPerBatch);
+                         });
+  return result;
+}

@@ -1,0 +1,156 @@
+//===- LayerSteps.cpp - What a layer does between its linears -------------===//
+
+#include "odyssey/Reference/LayerSteps.h"
+
+#include "odyssey/Frontend/Checkpoint/Half.h"
+#include "odyssey/Reference/ParallelFor.h"
+
+#include <Eigen/Core>
+
+#include <cmath>
+
+using namespace odyssey;
+using namespace odyssey::reference;
+
+LayerSteps::LayerSteps(const ModelConfig &config, Arithmetic arithmetic)
+    : config(config), arithmetic(arithmetic),
+      frequencies(ropeFrequencies(config)) {}
+
+void LayerSteps::round(Matrix &values) const {
+  if (arithmetic == Arithmetic::W4A8)
+    for (float &value : values.values)
+      value = roundToHalf(value);
+}
+
+Matrix LayerSteps::normalize(const Matrix &x,
+                             std::span<const float> weight) const {
+  Matrix y(x.rows, x.columns);
+  for (int64_t row = 0; row < x.rows; ++row) {
+    std::span<const float> in = x.row(row);
+    double squares = 0;
+    for (float value : in)
+      squares += static_cast<double>(value) * static_cast<double>(value);
+    float mean = static_cast<float>(squares / static_cast<double>(x.columns));
+    float r = 1.0f / std::sqrt(mean + config.rmsNormEps);
+    std::span<float> out = y.row(row);
+    for (int64_t i = 0; i < x.columns; ++i)
+      out[i] = (in[i] * r) * weight[i];
+  }
+  round(y);
+  return y;
+}
+
+Matrix LayerSteps::activate(const Matrix &gate, const Matrix &up) const {
+  Matrix y(gate.rows, gate.columns);
+  for (size_t i = 0; i < y.values.size(); ++i) {
+    float g = gate.values[i];
+    y.values[i] = (g / (1.0f + std::exp(-g))) * up.values[i];
+  }
+  round(y);
+  return y;
+}
+
+void LayerSteps::addResidual(Matrix &x, const Matrix &y) const {
+  for (size_t i = 0; i < x.values.size(); ++i)
+    x.values[i] += y.values[i];
+  round(x);
+}
+
+//===----------------------------------------------------------------------===//
+// RoPE
+//===----------------------------------------------------------------------===//
+
+void LayerSteps::reserve(int64_t positions) {
+  int64_t known = cosines.size() / frequencies.size();
+  for (int64_t position = known; position < positions; ++position) {
+    for (double frequency : frequencies) {
+      double angle = static_cast<double>(position) * frequency;
+      cosines.push_back(static_cast<float>(std::cos(angle)));
+      sines.push_back(static_cast<float>(std::sin(angle)));
+    }
+  }
+}
+
+void LayerSteps::rotateToken(std::span<float> heads, int64_t position) const {
+  size_t half = frequencies.size();
+  const float *cosine = cosines.data() + position * half;
+  const float *sine = sines.data() + position * half;
+  for (size_t head = 0; head < heads.size(); head += 2 * half) {
+    float *low = heads.data() + head;
+    float *high = low + half;
+    for (size_t i = 0; i < half; ++i) {
+      float lo = low[i], hi = high[i];
+      low[i] = lo * cosine[i] - hi * sine[i];
+      high[i] = hi * cosine[i] + lo * sine[i];
+    }
+  }
+}
+
+void LayerSteps::rotate(Matrix &heads, int64_t position) const {
+  for (int64_t token = 0; token < heads.rows; ++token)
+    rotateToken(heads.row(token), position + token);
+  round(heads);
+}
+
+//===----------------------------------------------------------------------===//
+// Attention
+//===----------------------------------------------------------------------===//
+
+namespace {
+
+using RowMajor =
+    Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+/// One head's columns of a cache: [positions, headDim].
+using CachedHead = Eigen::Map<const RowMajor, 0, Eigen::OuterStride<>>;
+
+/// One query over the keys and values up to its own position. With
+/// `roundProbabilities` the exponentials are rounded to fp16 before they meet
+/// the values; their sum is not. `weights` is room for one value per position.
+void attendHead(Eigen::Map<const Eigen::VectorXf> query, const CachedHead &keys,
+                const CachedHead &values, bool roundProbabilities,
+                Eigen::VectorXf &weights, Eigen::Map<Eigen::VectorXf> out) {
+  weights.noalias() = keys * query;
+  weights *= 1.0f / std::sqrt(static_cast<float>(query.size()));
+  float largest = weights.maxCoeff();
+  float sum = 0;
+  for (float &weight : weights) {
+    weight = std::exp(weight - largest);
+    sum += weight;
+    if (roundProbabilities)
+      weight = roundToHalf(weight);
+  }
+  out.noalias() = values.transpose() * weights;
+  out /= sum;
+}
+
+} // namespace
+
+Matrix LayerSteps::attend(const Matrix &queries, const KeyValueCache &cache,
+                          int64_t position, unsigned threads) const {
+  int64_t headDim = config.headDim;
+  int64_t headsPerKv = config.numHeads / config.numKvHeads;
+  bool roundProbabilities = arithmetic == Arithmetic::W4A8;
+  Matrix out(queries.rows, queries.columns);
+  int64_t workPerHead = queries.rows * (position + queries.rows) * headDim;
+  parallelFor(
+      config.numHeads, workPerHead, threads, [&](int64_t begin, int64_t end) {
+        Eigen::VectorXf weights;
+        for (int64_t head = begin; head < end; ++head) {
+          int64_t cacheColumn = head / headsPerKv * headDim;
+          Eigen::OuterStride<> stride(config.keyValueWidth());
+          for (int64_t token = 0; token < queries.rows; ++token) {
+            int64_t positions = position + token + 1;
+            int64_t offset = head * headDim;
+            attendHead(
+                {queries.row(token).data() + offset, headDim},
+                {cache.keys.data() + cacheColumn, positions, headDim, stride},
+                {cache.values.data() + cacheColumn, positions, headDim, stride},
+                roundProbabilities, weights,
+                {out.row(token).data() + offset, headDim});
+          }
+        }
+      });
+  round(out);
+  return out;
+}

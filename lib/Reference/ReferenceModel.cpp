@@ -1,0 +1,210 @@
+//===- ReferenceModel.cpp - The model in plain C++ ------------------------===//
+
+#include "odyssey/Reference/ReferenceModel.h"
+
+#include "odyssey/Reference/LayerSteps.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <type_traits>
+
+using namespace odyssey;
+using namespace odyssey::reference;
+
+/// What does not depend on the kind of arithmetic.
+class ReferenceModel::Implementation {
+public:
+  Implementation(const ModelConfig &config, Arithmetic arithmetic,
+                 unsigned threads)
+      : config(config), threads(threads), steps(config, arithmetic),
+        caches(config.numLayers) {}
+  virtual ~Implementation() = default;
+
+  Matrix append(std::span<const int32_t> tokens);
+  void reset();
+
+  const ModelConfig config;
+  const unsigned threads;
+  Observer observer;
+  int64_t position = 0;
+
+protected:
+  /// The logits of `tokens`, which stand at `position` and after.
+  virtual Matrix run(std::span<const int32_t> tokens) = 0;
+
+  void observe(const std::string &name, const Matrix &value) const {
+    if (observer)
+      observer(name, value);
+  }
+
+  LayerSteps steps;
+  std::vector<KeyValueCache> caches;
+};
+
+[[noreturn]] static void fail(const std::string &message) {
+  std::fprintf(stderr, "reference model: %s\n", message.c_str());
+  std::abort();
+}
+
+Matrix ReferenceModel::Implementation::append(std::span<const int32_t> tokens) {
+  int64_t end = position + static_cast<int64_t>(tokens.size());
+  if (end > config.maxContext)
+    fail(std::to_string(end) + " tokens exceed the context of " +
+         std::to_string(config.maxContext));
+  for (int32_t token : tokens)
+    if (token < 0 || token >= config.vocabSize)
+      fail("token " + std::to_string(token) + " is not in the vocabulary of " +
+           std::to_string(config.vocabSize));
+  steps.reserve(end);
+  Matrix logits = run(tokens);
+  position = end;
+  return logits;
+}
+
+void ReferenceModel::Implementation::reset() {
+  position = 0;
+  for (KeyValueCache &cache : caches)
+    cache = {};
+}
+
+//===----------------------------------------------------------------------===//
+// The walk through the model
+//===----------------------------------------------------------------------===//
+
+/// The kind of arithmetic follows from the type of the linears.
+template <typename Linear>
+constexpr Arithmetic arithmeticOf =
+    std::is_same_v<Linear, W4A8Linear> ? Arithmetic::W4A8 : Arithmetic::Fp32;
+
+template <typename Linear>
+class ReferenceModel::Typed : public ReferenceModel::Implementation {
+public:
+  Typed(Weights<Linear> weights, unsigned threads)
+      : Implementation(weights.config, arithmeticOf<Linear>, threads),
+        weights(std::move(weights)) {}
+
+protected:
+  Matrix run(std::span<const int32_t> tokens) override;
+
+private:
+  using Layer = typename Weights<Linear>::Layer;
+
+  Matrix embed(std::span<const int32_t> tokens) const;
+  void runLayer(const Layer &layer, int64_t index, Matrix &x);
+
+  Matrix project(const Matrix &x, const Linear &linear) const;
+
+  Weights<Linear> weights;
+};
+
+template <>
+Matrix
+ReferenceModel::Typed<Fp32Linear>::project(const Matrix &x,
+                                           const Fp32Linear &linear) const {
+  return multiply(x, linear.weight, linear.n, threads);
+}
+
+template <>
+Matrix
+ReferenceModel::Typed<W4A8Linear>::project(const Matrix &x,
+                                           const W4A8Linear &linear) const {
+  return multiplyW4A8(x, linear, threads);
+}
+
+template <typename Linear>
+Matrix
+ReferenceModel::Typed<Linear>::embed(std::span<const int32_t> tokens) const {
+  Matrix x(static_cast<int64_t>(tokens.size()), config.hiddenSize);
+  for (int64_t i = 0; i < x.rows; ++i)
+    std::ranges::copy(
+        std::span(weights.embedding)
+            .subspan(tokens[i] * config.hiddenSize, config.hiddenSize),
+        x.row(i).begin());
+  return x;
+}
+
+template <typename Linear>
+void ReferenceModel::Typed<Linear>::runLayer(const Layer &layer, int64_t index,
+                                             Matrix &x) {
+  std::string prefix = "model.layers." + std::to_string(index) + ".";
+  auto observed = [&](const char *name, Matrix value) {
+    observe(prefix + name, value);
+    return value;
+  };
+
+  Matrix h = observed("input_layernorm", steps.normalize(x, layer.inputNorm));
+  Matrix q = observed("self_attn.q_proj", project(h, layer.q));
+  Matrix k = observed("self_attn.k_proj", project(h, layer.k));
+  Matrix v = observed("self_attn.v_proj", project(h, layer.v));
+  steps.rotate(q, position);
+  steps.rotate(k, position);
+  observe(prefix + "self_attn.q_rope", q);
+  observe(prefix + "self_attn.k_rope", k);
+
+  KeyValueCache &cache = caches[index];
+  cache.keys.insert(cache.keys.end(), k.values.begin(), k.values.end());
+  cache.values.insert(cache.values.end(), v.values.begin(), v.values.end());
+  Matrix context = steps.attend(q, cache, position, threads);
+  observe(prefix + "self_attn.context", context);
+  steps.addResidual(x, observed("self_attn.o_proj", project(context, layer.o)));
+
+  h = observed("post_attention_layernorm",
+               steps.normalize(x, layer.postAttentionNorm));
+  Matrix gate = observed("mlp.gate_proj", project(h, layer.gate));
+  Matrix up = observed("mlp.up_proj", project(h, layer.up));
+  Matrix activation = observed("mlp.activation", steps.activate(gate, up));
+  steps.addResidual(x,
+                    observed("mlp.down_proj", project(activation, layer.down)));
+  observe(prefix + "output", x);
+}
+
+template <typename Linear>
+Matrix ReferenceModel::Typed<Linear>::run(std::span<const int32_t> tokens) {
+  Matrix x = embed(tokens);
+  observe("model.embed_tokens", x);
+  for (int64_t index = 0; index < config.numLayers; ++index)
+    runLayer(weights.layers[index], index, x);
+  Matrix h = steps.normalize(x, weights.finalNorm);
+  observe("model.norm", h);
+  Matrix logits =
+      multiply(h, weights.lmHead.empty() ? weights.embedding : weights.lmHead,
+               config.vocabSize, threads);
+  observe("lm_head", logits);
+  return logits;
+}
+
+//===----------------------------------------------------------------------===//
+// ReferenceModel
+//===----------------------------------------------------------------------===//
+
+ReferenceModel::ReferenceModel(Fp32Weights weights, unsigned threads)
+    : implementation(
+          std::make_unique<Typed<Fp32Linear>>(std::move(weights), threads)) {}
+
+ReferenceModel::ReferenceModel(W4A8Weights weights, unsigned threads)
+    : implementation(
+          std::make_unique<Typed<W4A8Linear>>(std::move(weights), threads)) {}
+
+ReferenceModel::~ReferenceModel() = default;
+
+const ModelConfig &ReferenceModel::config() const {
+  return implementation->config;
+}
+
+Matrix ReferenceModel::prefill(std::span<const int32_t> tokens) {
+  return implementation->append(tokens);
+}
+
+std::vector<float> ReferenceModel::decode(int32_t token) {
+  return implementation->append({&token, 1}).values;
+}
+
+int64_t ReferenceModel::position() const { return implementation->position; }
+
+void ReferenceModel::reset() { implementation->reset(); }
+
+void ReferenceModel::setObserver(Observer observer) {
+  implementation->observer = std::move(observer);
+}

@@ -1,0 +1,224 @@
+//===- MemoryOps.cpp - Loads and stores -----------------------------------===//
+
+#include "MemoryOps.h"
+#include "Hazards.h"
+#include "Targets.h"
+
+#include <cstdio>
+
+namespace odyssey::runtime::emulator {
+
+namespace portable {
+#include "Lanes.inc"
+// Behind Lanes.inc, which it uses.
+#include "MemoryOps.inc"
+} // namespace portable
+
+#ifdef ODYSSEY_HAS_AVX512
+ODYSSEY_BEGIN_AVX512
+namespace avx512 {
+#define ODYSSEY_TARGET_AVX512
+#include "Interleave.inc"
+#include "Lanes.inc"
+// Behind those, which it uses.
+#include "MemoryOps.inc"
+#undef ODYSSEY_TARGET_AVX512
+} // namespace avx512
+ODYSSEY_END_AVX512
+#endif
+
+Handler loadHandler(PtxType type, unsigned registerBits, unsigned vector) {
+#ifdef ODYSSEY_HAS_AVX512
+  if (hasAvx512())
+    return avx512::selectLoad(type, registerBits, vector);
+#endif
+  return portable::selectLoad(type, registerBits, vector);
+}
+
+Handler storeHandler(PtxType type, unsigned registerBits, unsigned vector) {
+#ifdef ODYSSEY_HAS_AVX512
+  if (hasAvx512())
+    return avx512::selectStore(type, registerBits, vector);
+#endif
+  return portable::selectStore(type, registerBits, vector);
+}
+
+namespace {
+
+const char *spaceName(Space space) {
+  switch (space) {
+  case Space::Generic:
+    return "generic";
+  case Space::Global:
+    return "global";
+  case Space::Shared:
+    return "shared";
+  case Space::Local:
+    return "local";
+  case Space::Const:
+    return "constant";
+  case Space::Param:
+    return "parameter";
+  }
+  return "";
+}
+
+std::string hex(uint64_t value) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "0x%llx",
+                static_cast<unsigned long long>(value));
+  return text;
+}
+
+/// One lane of an access in the making.
+struct LaneAccess {
+  Space space;
+  uint64_t address;
+  unsigned bytes;
+  AccessKind kind;
+  unsigned lane;
+};
+
+std::string describe(const LaneAccess &access, const char *problem) {
+  const char *verb = access.kind == AccessKind::Read    ? "read"
+                     : access.kind == AccessKind::Write ? "write"
+                                                        : "atomic access";
+  return std::string(problem) + " " + spaceName(access.space) + " " + verb +
+         " of " + std::to_string(access.bytes) + " bytes at " +
+         hex(access.address);
+}
+
+uint8_t *sharedPointer(Warp &warp, const Op *op, LaneAccess &access) {
+  Cta *owner = warp.cta;
+  uint64_t offset = access.address;
+  if (offset >= kClusterStride) {
+    uint64_t rank = offset / kClusterStride - 1;
+    if (rank >= owner->cluster.ctas.size()) {
+      warp.fault(op, static_cast<int>(access.lane),
+                 describe(access, "illegal") + ", there is no such shared "
+                                               "memory");
+      return nullptr;
+    }
+    owner = owner->cluster.ctas[rank].get();
+    offset %= kClusterStride;
+  }
+  offset -= kSharedBase;
+  uint64_t size = warp.launch->sharedBytes;
+  if (offset > size || access.bytes > size - offset) {
+    warp.fault(op, static_cast<int>(access.lane),
+               describe(access, "illegal") + ", the CTA has " +
+                   std::to_string(size) + " bytes of shared memory from " +
+                   hex(kSharedBase) + " on");
+    return nullptr;
+  }
+  HazardChecker *hazards = warp.cta->hazards.get();
+  if (hazards && !hazards->shared(warp, op, access.lane, *owner, offset,
+                                  access.bytes, access.kind))
+    return nullptr;
+  return owner->shared + offset;
+}
+
+uint8_t *globalPointer(Warp &warp, const Op *op, LaneAccess &access) {
+  const AddressSpace &memory = *warp.launch->memory;
+  const Allocation *&cached =
+      warp.allocationCache[op->source % Warp::kCacheSlots];
+  if (!cached || !cached->contains(access.address, access.bytes))
+    cached = memory.find(access.address);
+  if (!cached || !cached->contains(access.address, access.bytes)) {
+    cached = nullptr;
+    warp.fault(op, static_cast<int>(access.lane),
+               describe(access, "illegal") + ", " +
+                   memory.describe(access.address));
+    return nullptr;
+  }
+  if (cached->readOnly && access.kind != AccessKind::Read) {
+    warp.fault(op, static_cast<int>(access.lane),
+               describe(access, "illegal") + ", '" + cached->label +
+                   "' can only be read");
+    return nullptr;
+  }
+  uint64_t offset = access.address - cached->base;
+  HazardChecker *hazards = warp.cta->hazards.get();
+  if (hazards && !hazards->global(warp, op, access.lane, *cached, offset,
+                                  access.bytes, access.kind))
+    return nullptr;
+  return cached->host + offset;
+}
+
+/// Host address of one lane's access, or null after a fault.
+uint8_t *lanePointer(Warp &warp, const Op *op, LaneAccess access) {
+  int lane = static_cast<int>(access.lane);
+  if (access.address & (access.bytes - 1)) {
+    warp.fault(op, lane, describe(access, "misaligned"));
+    return nullptr;
+  }
+  if (access.space == Space::Generic) {
+    if (access.address - kSharedWindow < kWindowBytes) {
+      access.space = Space::Shared;
+      access.address -= kSharedWindow;
+    } else if (access.address - kLocalWindow < kWindowBytes) {
+      access.space = Space::Local;
+      access.address -= kLocalWindow;
+    } else if (access.address - kParamWindow < kWindowBytes) {
+      access.space = Space::Param;
+    } else {
+      access.space = Space::Global;
+    }
+  }
+  switch (access.space) {
+  case Space::Shared:
+    return sharedPointer(warp, op, access);
+  case Space::Local: {
+    uint64_t offset = access.address - kLocalBase;
+    uint64_t size = warp.program->localBytes;
+    if (offset > size || access.bytes > size - offset) {
+      warp.fault(op, lane,
+                 describe(access, "illegal") + ", a thread has " +
+                     std::to_string(size) + " bytes of local memory");
+      return nullptr;
+    }
+    return warp.local + access.lane * size + offset;
+  }
+  case Space::Param: {
+    uint64_t offset = access.address - kParamWindow;
+    uint64_t size = warp.launch->parameters.size();
+    if (offset > size || access.bytes > size - offset ||
+        access.kind != AccessKind::Read) {
+      warp.fault(op, lane,
+                 describe(access, "illegal") + ", the kernel has " +
+                     std::to_string(size) + " bytes of parameters");
+      return nullptr;
+    }
+    return warp.launch->parameters.data() + offset;
+  }
+  default:
+    return globalPointer(warp, op, access);
+  }
+}
+
+} // namespace
+
+bool resolveAddresses(Warp &warp, const Op *op, LaneMask mask,
+                      const uint64_t *addresses, Space space, unsigned bytes,
+                      AccessKind kind, Access &access) {
+  access.shape = Access::Shape::Individual;
+  for (LaneMask left = mask; left; left &= left - 1) {
+    auto lane = static_cast<unsigned>(__builtin_ctz(left));
+    access.lane[lane] =
+        lanePointer(warp, op, {space, addresses[lane], bytes, kind, lane});
+    if (!access.lane[lane])
+      return false;
+  }
+  return true;
+}
+
+bool resolve(Warp &warp, const Op *op, LaneMask mask, unsigned bytes,
+             AccessKind kind, Access &access) {
+#ifdef ODYSSEY_HAS_AVX512
+  if (hasAvx512())
+    return avx512::resolveOperand(warp, op, mask, bytes, kind, access);
+#endif
+  return portable::resolveOperand(warp, op, mask, bytes, kind, access);
+}
+
+} // namespace odyssey::runtime::emulator

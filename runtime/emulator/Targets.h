@@ -1,0 +1,53 @@
+//===- Targets.h - One source, several instruction sets ---------*- C++ -*-===//
+//
+// The hot handlers are compiled twice, for any x86-64 (or other) host and for
+// AVX-512, and chosen at run time. A file X.cpp includes its X.inc in namespace
+// `portable` and, between ODYSSEY_BEGIN_AVX512 and ODYSSEY_END_AVX512, in
+// namespace `avx512`. Nothing from the standard library may be instantiated
+// first in there: its code would carry AVX-512 into the rest of the program.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef ODYSSEY_RUNTIME_EMULATOR_TARGETS_H
+#define ODYSSEY_RUNTIME_EMULATOR_TARGETS_H
+
+#define ODYSSEY_PRAGMA(...) _Pragma(#__VA_ARGS__)
+
+#if defined(__x86_64__)
+#define ODYSSEY_HAS_AVX512 1
+#include <immintrin.h>
+#define ODYSSEY_AVX512_FEATURES                                                \
+  "avx512f,avx512bw,avx512dq,avx512vl,avx512cd,avx512vbmi,avx512vnni,"         \
+  "avx512vpopcntdq,avx512bitalg,f16c,fma,bmi,bmi2,lzcnt,popcnt"
+#if defined(__clang__)
+#define ODYSSEY_BEGIN_AVX512                                                   \
+  ODYSSEY_PRAGMA(clang attribute push(                                         \
+      __attribute__((target(ODYSSEY_AVX512_FEATURES))), apply_to = function))
+#define ODYSSEY_END_AVX512 ODYSSEY_PRAGMA(clang attribute pop)
+#else
+#define ODYSSEY_BEGIN_AVX512                                                   \
+  ODYSSEY_PRAGMA(GCC push_options)                                             \
+  ODYSSEY_PRAGMA(GCC target(ODYSSEY_AVX512_FEATURES))
+#define ODYSSEY_END_AVX512 ODYSSEY_PRAGMA(GCC pop_options)
+#endif
+#endif
+
+/// Before a loop over the 32 lanes: its iterations do not depend on each other,
+/// though destination and source may be the same row. Without `unroll(disable)`
+/// clang unrolls such a loop before it gets to vectorise it.
+#if defined(__clang__)
+#define ODYSSEY_LANES                                                          \
+  ODYSSEY_PRAGMA(clang loop vectorize(assume_safety) vectorize_width(32)       \
+                     interleave(disable) unroll(disable))
+#else
+#define ODYSSEY_LANES ODYSSEY_PRAGMA(GCC ivdep)
+#endif
+
+namespace odyssey::runtime::emulator {
+
+/// Whether this host runs the AVX-512 handlers.
+bool hasAvx512();
+
+} // namespace odyssey::runtime::emulator
+
+#endif // ODYSSEY_RUNTIME_EMULATOR_TARGETS_H

@@ -1,0 +1,237 @@
+//===- AttentionTest.cpp - Rotary embedding, KV cache and attention -------===//
+//
+// rope_append and attention together, as a model uses them, against a
+// computation in double precision; several sequences of different lengths in one
+// step; and the same bits however tokens share steps.
+//
+//===----------------------------------------------------------------------===//
+
+#include "CompiledModule.h"
+
+#include "gtest/gtest.h"
+
+#include <cmath>
+
+using namespace odyssey::testing;
+using odyssey::runtime::ElementType;
+using odyssey::runtime::HostTensor;
+
+namespace {
+
+struct Shape {
+  int64_t heads, kvHeads, d, context;
+};
+
+std::string str(int64_t value) { return std::to_string(value); }
+
+constexpr int64_t kSequences = 3, kLayers = 2, kLayer = 1;
+
+class Attention : public ::testing::TestWithParam<Shape> {
+protected:
+  void SetUp() override {
+    shape = GetParam();
+    pages = (shape.context + 63) / 64;
+    width = (shape.heads + 2 * shape.kvHeads) * shape.d;
+    std::string X = "tensor<?x" + str(width) + "xf16>",
+                Y = "tensor<?x" + str(shape.heads * shape.d) + "xf16>",
+                P = "tensor<" + str(kSequences) + "x" + str(pages) + "xi32>",
+                T = "tensor<" + str(shape.context) + "x" + str(shape.d) + "xf32>",
+                C = "memref<" + str(kLayers) + "x" + str(kSequences * pages) +
+                    "x2x" + str(shape.kvHeads) + "x64x" + str(shape.d) + "xf16>";
+    std::string scale =
+        std::to_string(1.0 / std::sqrt(static_cast<double>(shape.d)));
+    module = std::make_unique<CompiledModule>(
+        "func.func @main(%x: " + X +
+            ", %p: tensor<?xi32>, %s: tensor<?xi32>, %t: " + P + ", %kv: " + C +
+            " {odyssey.name = \"kv\"}) -> " + Y +
+            " {\n%layer = arith.constant 1 : i32\n"
+            "%table = odyssey.rope_table theta = 1.0e4 : " + T +
+            "\n%q = odyssey.rope_append %x table %table at %p, %s, %t cache %kv "
+            "layer %layer heads " + str(shape.heads) + " : (" + X + "), " + T +
+            ", tensor<?xi32>, tensor<?xi32>, " + P + ", " + C + " -> " + Y +
+            "\n%y = odyssey.attention %q at %p, %s, %t cache %kv layer %layer "
+            "heads " + str(shape.heads) + " scale = " + scale + " : " + Y +
+            ", tensor<?xi32>, tensor<?xi32>, " + P + ", " + C + " -> " + Y +
+            "\nreturn %y : " + Y + "\n}\n",
+        std::vector<WeightTensor>());
+    std::mt19937 random(static_cast<unsigned>(shape.d * 31 + shape.heads));
+    for (auto &sequence : inputs)
+      sequence = randomHalves(random, shape.context * width);
+    for (int32_t i = 0; i < kSequences * pages; ++i)
+      table.push_back(static_cast<int32_t>(kSequences * pages) - 1 - i);
+  }
+
+  struct Token {
+    int32_t sequence, position;
+  };
+
+  /// One step over `tokens`; the outputs' bits, token by token.
+  std::vector<std::vector<uint16_t>> step(const std::vector<Token> &tokens) {
+    int64_t m = static_cast<int64_t>(tokens.size());
+    std::vector<uint16_t> x;
+    std::vector<int32_t> positions, sequences;
+    for (Token token : tokens) {
+      auto row = inputs[token.sequence].begin() + token.position * width;
+      x.insert(x.end(), row, row + width);
+      positions.push_back(token.position);
+      sequences.push_back(token.sequence);
+    }
+    auto result = module->run(
+        "main", {tensor(ElementType::F16, {m, width}, x),
+                 tensor(ElementType::I32, {m}, positions),
+                 tensor(ElementType::I32, {m}, sequences),
+                 tensor(ElementType::I32, {kSequences, pages}, table)});
+    std::vector<std::vector<uint16_t>> rows;
+    if (result.size() != 1)
+      return rows;
+    std::vector<uint16_t> all = elements<uint16_t>(result[0]);
+    int64_t columns = shape.heads * shape.d;
+    for (int64_t row = 0; row < m; ++row)
+      rows.emplace_back(all.begin() + row * columns,
+                        all.begin() + (row + 1) * columns);
+    return rows;
+  }
+
+  std::vector<Token> run(int32_t sequence, int64_t from, int64_t to) {
+    std::vector<Token> tokens;
+    for (int64_t p = from; p < to; ++p)
+      tokens.push_back({sequence, static_cast<int32_t>(p)});
+    return tokens;
+  }
+
+  /// Query, key or value of a head at a position, rotated and rounded to fp16.
+  std::vector<double> vector(int32_t sequence, int64_t position, int64_t start,
+                             bool rotate) {
+    const uint16_t *row =
+        inputs[sequence].data() + position * width + start;
+    std::vector<double> v(shape.d);
+    for (int64_t i = 0; i < shape.d; ++i)
+      v[i] = fromHalf(row[i]);
+    if (!rotate)
+      return v;
+    int64_t half = shape.d / 2;
+    for (int64_t i = 0; i < half; ++i) {
+      double angle = position * std::pow(1e4, -2.0 * i / shape.d);
+      auto c = static_cast<float>(std::cos(angle)),
+           s = static_cast<float>(std::sin(angle));
+      float low = fromHalf(row[i]), high = fromHalf(row[i + half]);
+      v[i] = fromHalf(toHalf(low * c - high * s));
+      v[i + half] = fromHalf(toHalf(high * c + low * s));
+    }
+    return v;
+  }
+
+  std::vector<double> expected(Token token) {
+    std::vector<double> result;
+    int64_t group = shape.heads / shape.kvHeads, d = shape.d;
+    for (int64_t head = 0; head < shape.heads; ++head) {
+      int64_t kv = head / group;
+      std::vector<double> q =
+          vector(token.sequence, token.position, head * d, true);
+      std::vector<double> scores;
+      double greatest = -1e300;
+      for (int64_t p = 0; p <= token.position; ++p) {
+        std::vector<double> key =
+            vector(token.sequence, p, (shape.heads + kv) * d, true);
+        double dot = 0;
+        for (int64_t i = 0; i < d; ++i)
+          dot += q[i] * key[i];
+        scores.push_back(dot / std::sqrt(static_cast<double>(d)));
+        greatest = std::max(greatest, scores.back());
+      }
+      std::vector<double> sum(d, 0.0);
+      double total = 0;
+      for (int64_t p = 0; p <= token.position; ++p) {
+        double weight = std::exp(scores[p] - greatest);
+        total += weight;
+        std::vector<double> value = vector(
+            token.sequence, p, (shape.heads + shape.kvHeads + kv) * d, false);
+        for (int64_t i = 0; i < d; ++i)
+          sum[i] += weight * value[i];
+      }
+      for (int64_t i = 0; i < d; ++i)
+        result.push_back(sum[i] / total);
+    }
+    return result;
+  }
+
+  /// Numerators rounded to fp16 and products of truncating tensor cores: about
+  /// 2^-11 of the largest value, with room for the fp16 result.
+  void expectClose(const std::vector<uint16_t> &actual, Token token) {
+    std::vector<double> reference = expected(token);
+    ASSERT_EQ(actual.size(), reference.size());
+    for (size_t i = 0; i < actual.size(); ++i)
+      ASSERT_NEAR(fromHalf(actual[i]), reference[i],
+                  2e-3 + 2e-3 * std::fabs(reference[i]))
+          << "sequence " << token.sequence << ", position " << token.position
+          << ", element " << i;
+  }
+
+  Shape shape;
+  int64_t pages, width;
+  std::array<std::vector<uint16_t>, kSequences> inputs;
+  std::vector<int32_t> table;
+  std::unique_ptr<CompiledModule> module;
+};
+
+TEST_P(Attention, AgreesWithDoublePrecision) {
+  int64_t length = std::min<int64_t>(shape.context, 90);
+  std::vector<Token> tokens = run(0, 0, length);
+  auto rows = step(tokens);
+  ASSERT_EQ(rows.size(), tokens.size());
+  for (size_t i = 0; i < tokens.size(); ++i)
+    expectClose(rows[i], tokens[i]);
+}
+
+TEST_P(Attention, SequencesShareAStep) {
+  std::vector<Token> tokens = run(2, 0, 20);
+  for (Token token : run(0, 0, 33))
+    tokens.push_back(token);
+  tokens.push_back({1, 0});
+  auto rows = step(tokens);
+  ASSERT_EQ(rows.size(), tokens.size());
+  for (size_t i = 0; i < tokens.size(); ++i)
+    expectClose(rows[i], tokens[i]);
+  // And go on, each from where it is.
+  std::vector<Token> next = {{0, 33}, {1, 1}, {2, 20}};
+  auto more = step(next);
+  ASSERT_EQ(more.size(), next.size());
+  for (size_t i = 0; i < next.size(); ++i)
+    expectClose(more[i], next[i]);
+}
+
+TEST_P(Attention, BitsDoNotDependOnTheStep) {
+  int64_t length = std::min<int64_t>(shape.context, 100);
+  auto whole = step(run(0, 0, length));
+  ASSERT_EQ(whole.size(), static_cast<size_t>(length));
+  // The same input as another sequence, cut into pieces of all buckets.
+  inputs[1] = inputs[0];
+  int64_t at = 0;
+  for (int64_t piece : {3, 1, 20, 8, 1, 1000}) {
+    int64_t end = std::min(length, at + piece);
+    std::vector<Token> tokens = run(1, at, end);
+    // In company of an unrelated token.
+    tokens.push_back({2, static_cast<int32_t>(0)});
+    auto rows = step(tokens);
+    ASSERT_EQ(rows.size(), tokens.size());
+    for (int64_t i = at; i < end; ++i)
+      EXPECT_EQ(rows[i - at], whole[i]) << "position " << i;
+    at = end;
+    if (at == length)
+      break;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, Attention,
+                         ::testing::Values(Shape{8, 4, 8, 128},
+                                           Shape{4, 4, 16, 128},
+                                           Shape{9, 3, 64, 256},
+                                           Shape{8, 1, 24, 192},
+                                           Shape{4, 2, 128, 128}),
+                         [](const auto &info) {
+                           return "h" + str(info.param.heads) + "kv" +
+                                  str(info.param.kvHeads) + "d" +
+                                  str(info.param.d);
+                         });
+
+} // namespace

@@ -1,0 +1,278 @@
+//===- RowKernelsTest.cpp - Norms, activations, quantization, rows --------===//
+//
+// Each kernel against an independent computation in double precision, rounded
+// where docs/numerics.md says; and the fused kernels against the unfused ones, bit
+// for bit.
+//
+//===----------------------------------------------------------------------===//
+
+#include "CompiledModule.h"
+
+#include "gtest/gtest.h"
+
+#include <cmath>
+#include <numeric>
+
+using namespace odyssey::testing;
+using odyssey::runtime::ElementType;
+using odyssey::runtime::HostTensor;
+
+namespace {
+
+std::string str(int64_t value) { return std::to_string(value); }
+
+HostTensor halves(std::vector<int64_t> shape, const std::vector<uint16_t> &v) {
+  return tensor(ElementType::F16, std::move(shape), v);
+}
+HostTensor indices(const std::vector<int32_t> &v) {
+  return tensor(ElementType::I32, {static_cast<int64_t>(v.size())}, v);
+}
+
+/// Distance of two fp16 in units in the last place.
+int64_t ulps(uint16_t a, uint16_t b) {
+  auto order = [](uint16_t bits) -> int64_t {
+    return bits & 0x8000 ? -static_cast<int64_t>(bits & 0x7FFF) : bits;
+  };
+  return std::llabs(order(a) - order(b));
+}
+
+void expectClose(const std::vector<uint16_t> &actual,
+                 const std::vector<double> &expected, int64_t maxUlps) {
+  ASSERT_EQ(actual.size(), expected.size());
+  for (size_t i = 0; i < actual.size(); ++i)
+    ASSERT_LE(ulps(actual[i], toHalf(static_cast<float>(expected[i]))), maxUlps)
+        << "element " << i << ": " << fromHalf(actual[i]) << ", expected "
+        << expected[i];
+}
+
+std::vector<double> rmsNorm(const std::vector<uint16_t> &x,
+                            const std::vector<uint16_t> &w, int64_t m,
+                            int64_t n, double epsilon) {
+  std::vector<double> result;
+  for (int64_t row = 0; row < m; ++row) {
+    double sum = 0;
+    for (int64_t i = 0; i < n; ++i)
+      sum += std::pow(fromHalf(x[row * n + i]), 2);
+    double r = 1.0 / std::sqrt(sum / n + epsilon);
+    for (int64_t i = 0; i < n; ++i)
+      result.push_back(fromHalf(x[row * n + i]) * r * fromHalf(w[i]));
+  }
+  return result;
+}
+
+// One width per way in which threads divide a row: scalar, 4 and 8 wide, whole
+// and ragged, more than one piece a thread, more than 256 threads.
+class RowWidths : public ::testing::TestWithParam<int64_t> {};
+
+TEST_P(RowWidths, RmsNormAndItsFusion) {
+  int64_t n = GetParam(), m = 3;
+  std::mt19937 random(static_cast<unsigned>(n));
+  std::vector<uint16_t> x = randomHalves(random, m * n),
+                        w = randomHalves(random, n);
+  std::string N = str(n);
+  std::string head = "%w = odyssey.weight \"w\" : tensor<" + N + "xf16>\n";
+  std::string ir =
+      "func.func @norm(%x: tensor<?x" + N + "xf16>) -> tensor<?x" + N +
+      "xf16> {\n" + head + "%y = odyssey.rms_norm %x, %w epsilon = 1.0e-5 : "
+      "tensor<?x" + N + "xf16>, tensor<" + N + "xf16>\nreturn %y : tensor<?x" +
+      N + "xf16>\n}\n"
+      // Two uses of the norm keep odyssey-fuse away.
+      "func.func @unfused(%x: tensor<?x" + N + "xf16>) -> (tensor<?x" + N +
+      "xf16>, tensor<?x32xf16>) {\n" + head +
+      "%p = odyssey.weight \"p\" : tensor<32x" + N + "xi4>\n"
+      "%ps = odyssey.weight \"ps\" : tensor<32xf32>\n"
+      "%h = odyssey.rms_norm %x, %w epsilon = 1.0e-5 : tensor<?x" + N +
+      "xf16>, tensor<" + N + "xf16>\n"
+      "%c = odyssey.add %h, %h : tensor<?x" + N + "xf16>\n"
+      "%q, %s = odyssey.quantize %h : tensor<?x" + N + "xf16> -> tensor<?x" + N +
+      "xi8>, tensor<?xf32>\n"
+      "%y = odyssey.matmul %q scale %s, %p scale %ps : (tensor<?x" + N +
+      "xi8>, tensor<?xf32>, tensor<32x" + N + "xi4>, tensor<32xf32>) -> "
+      "tensor<?x32xf16>\nreturn %c, %y : tensor<?x" + N +
+      "xf16>, tensor<?x32xf16>\n}\n"
+      "func.func @fused(%x: tensor<?x" + N + "xf16>) -> tensor<?x32xf16> {\n" +
+      head + "%p = odyssey.weight \"p\" : tensor<32x" + N + "xi4>\n"
+      "%ps = odyssey.weight \"ps\" : tensor<32xf32>\n"
+      "%h = odyssey.rms_norm %x, %w epsilon = 1.0e-5 : tensor<?x" + N +
+      "xf16>, tensor<" + N + "xf16>\n"
+      "%q, %s = odyssey.quantize %h : tensor<?x" + N + "xf16> -> tensor<?x" + N +
+      "xi8>, tensor<?xf32>\n"
+      "%y = odyssey.matmul %q scale %s, %p scale %ps : (tensor<?x" + N +
+      "xi8>, tensor<?xf32>, tensor<32x" + N + "xi4>, tensor<32xf32>) -> "
+      "tensor<?x32xf16>\nreturn %y : tensor<?x32xf16>\n}\n";
+  CompiledModule module(
+      ir, {{"w", halves({n}, w)},
+           {"p", tensor(ElementType::I8, {32, n}, randomWeights(random, 32 * n))},
+           {"ps", tensor(ElementType::F32, {32}, randomScales(random, 32))}});
+  auto norm = module.run("norm", {halves({m, n}, x)});
+  ASSERT_EQ(norm.size(), 1u);
+  // fp32 sums of n squares in a tree, then three roundings: the last fp16 digit.
+  expectClose(elements<uint16_t>(norm[0]), rmsNorm(x, w, m, n, 1e-5), 1);
+  auto fused = module.run("fused", {halves({m, n}, x)});
+  auto unfused = module.run("unfused", {halves({m, n}, x)});
+  ASSERT_EQ(fused.size(), 1u);
+  ASSERT_EQ(unfused.size(), 2u);
+  EXPECT_EQ(elements<uint16_t>(fused[0]), elements<uint16_t>(unfused[1]));
+}
+
+TEST_P(RowWidths, SiluMul) {
+  int64_t n = GetParam(), m = 2;
+  std::mt19937 random(static_cast<unsigned>(n) + 1);
+  std::vector<uint16_t> gate = randomHalves(random, m * n, 3.0f),
+                        up = randomHalves(random, m * n);
+  // The ends of exp's range.
+  gate[0] = toHalf(-200.0f);
+  if (n > 2)
+    gate[1] = toHalf(200.0f), gate[2] = toHalf(-0.0f);
+  std::string T = "tensor<?x" + str(n) + "xf16>",
+              T2 = "tensor<?x" + str(2 * n) + "xf16>";
+  CompiledModule module("func.func @two(%g: " + T + ", %u: " + T + ") -> " + T +
+                            " {\n%y = odyssey.silu_mul %g, %u : (" + T + ", " +
+                            T + ") -> " + T + "\nreturn %y : " + T + "\n}\n" +
+                            "func.func @one(%gu: " + T2 + ") -> " + T +
+                            " {\n%y = odyssey.silu_mul %gu : (" + T2 + ") -> " +
+                            T + "\nreturn %y : " + T + "\n}\n",
+                        {});
+  auto two = module.run("two", {halves({m, n}, gate), halves({m, n}, up)});
+  std::vector<uint16_t> both;
+  for (int64_t row = 0; row < m; ++row) {
+    both.insert(both.end(), gate.begin() + row * n, gate.begin() + (row + 1) * n);
+    both.insert(both.end(), up.begin() + row * n, up.begin() + (row + 1) * n);
+  }
+  auto one = module.run("one", {halves({m, 2 * n}, both)});
+  ASSERT_EQ(two.size(), 1u);
+  ASSERT_EQ(one.size(), 1u);
+  EXPECT_EQ(one[0].data, two[0].data);
+  std::vector<double> expected;
+  for (size_t i = 0; i < gate.size(); ++i) {
+    double x = fromHalf(gate[i]);
+    expected.push_back(x / (1.0 + std::exp(-x)) * fromHalf(up[i]));
+  }
+  expectClose(elements<uint16_t>(two[0]), expected, 1);
+}
+
+TEST_P(RowWidths, AddStoreAndGather) {
+  int64_t n = GetParam(), m = 5;
+  std::mt19937 random(static_cast<unsigned>(n) + 2);
+  std::vector<uint16_t> a = randomHalves(random, m * n),
+                        b = randomHalves(random, m * n);
+  std::string T = "tensor<?x" + str(n) + "xf16>",
+              S = "memref<8x" + str(n) + "xf16>";
+  CompiledModule module(
+      "func.func @put(%a: " + T + ", %b: " + T + ", %s: " + S +
+          " {odyssey.name = \"state\"}) {\n%y = odyssey.add %a, %b : " + T +
+          "\nodyssey.store_rows %y, %s : " + T + ", " + S + "\nreturn\n}\n" +
+          "func.func @get(%i: tensor<?xi32>, %s: " + S +
+          " {odyssey.name = \"state\"}) -> " + T +
+          " {\n%y = odyssey.gather_rows %s, %i : (" + S + ", tensor<?xi32>) -> " +
+          T + "\nreturn %y : " + T + "\n}\n",
+      {});
+  module.run("put", {halves({m, n}, a), halves({m, n}, b)});
+  std::vector<int32_t> wanted = {4, 0, 3, 3};
+  auto rows = module.run("get", {indices(wanted)});
+  ASSERT_EQ(rows.size(), 1u);
+  std::vector<uint16_t> expected;
+  for (int32_t row : wanted)
+    for (int64_t i = 0; i < n; ++i)
+      expected.push_back(
+          toHalf(fromHalf(a[row * n + i]) + fromHalf(b[row * n + i])));
+  EXPECT_EQ(elements<uint16_t>(rows[0]), expected);
+}
+
+INSTANTIATE_TEST_SUITE_P(Widths, RowWidths,
+                         ::testing::Values(8, 64, 100, 172, 576, 1001, 4096,
+                                           11008));
+
+TEST(Rows, Embedding) {
+  constexpr int64_t vocabulary = 50, n = 24;
+  std::mt19937 random(3);
+  std::vector<uint16_t> table = randomHalves(random, vocabulary * n);
+  CompiledModule module(
+      "func.func @main(%i: tensor<?xi32>) -> tensor<?x24xf16> {\n"
+      "%t = odyssey.weight \"t\" : tensor<50x24xf16>\n"
+      "%y = odyssey.embedding %i, %t : (tensor<?xi32>, tensor<50x24xf16>) -> "
+      "tensor<?x24xf16>\nreturn %y : tensor<?x24xf16>\n}\n",
+      {{"t", halves({vocabulary, n}, table)}});
+  std::vector<int32_t> ids = {0, 49, 7, 7, 21};
+  auto rows = module.run("main", {indices(ids)});
+  ASSERT_EQ(rows.size(), 1u);
+  std::vector<uint16_t> expected;
+  for (int32_t id : ids)
+    expected.insert(expected.end(), table.begin() + id * n,
+                    table.begin() + (id + 1) * n);
+  EXPECT_EQ(elements<uint16_t>(rows[0]), expected);
+}
+
+TEST(Rows, ArgmaxTakesTheLowestIndexOfATie) {
+  constexpr int64_t n = 1003, m = 4;
+  std::mt19937 random(5);
+  std::vector<float> x(m * n);
+  for (float &value : x)
+    value = static_cast<float>(random() % 100) - 120.0f; // many ties
+  x[1 * n + 1002] = 5.0f;
+  std::fill(x.begin() + 2 * n, x.begin() + 3 * n,
+            -std::numeric_limits<float>::infinity());
+  CompiledModule module(
+      "func.func @main(%x: tensor<?x1003xf32>) -> tensor<?xi32> {\n"
+      "%y = odyssey.argmax %x : tensor<?x1003xf32> -> tensor<?xi32>\n"
+      "return %y : tensor<?xi32>\n}\n",
+      {});
+  auto result = module.run("main", {tensor(ElementType::F32, {m, n}, x)});
+  ASSERT_EQ(result.size(), 1u);
+  std::vector<int32_t> expected;
+  for (int64_t row = 0; row < m; ++row)
+    expected.push_back(static_cast<int32_t>(
+        std::max_element(x.begin() + row * n, x.begin() + (row + 1) * n) -
+        (x.begin() + row * n)));
+  EXPECT_EQ(elements<int32_t>(result[0]), expected);
+}
+
+struct LinearShape {
+  int64_t n, k;
+  std::vector<int64_t> tokens;
+};
+class LinearShapes : public ::testing::TestWithParam<LinearShape> {};
+
+/// fp16 tensor cores accumulate in fp32 with truncation: over K products the
+/// error is at most K * 2^-22 of the sum of magnitudes (docs/numerics.md).
+TEST_P(LinearShapes, StaysWithinTheTensorCoresBound) {
+  auto [n, k, tokens] = GetParam();
+  std::mt19937 random(static_cast<unsigned>(n + k));
+  std::vector<uint16_t> w = randomHalves(random, n * k);
+  std::string W = "tensor<" + str(n) + "x" + str(k) + "xf16>",
+              X = "tensor<?x" + str(k) + "xf16>",
+              Y = "tensor<?x" + str(n) + "xf32>";
+  CompiledModule module("func.func @main(%x: " + X + ") -> " + Y +
+                            " {\n%w = odyssey.weight \"w\" : " + W +
+                            "\n%y = odyssey.linear %x, %w keep : (" + X + ", " +
+                            W + ") -> " + Y + "\nreturn %y : " + Y + "\n}\n",
+                        {{"w", halves({n, k}, w)}});
+  for (int64_t m : tokens) {
+    SCOPED_TRACE("M = " + str(m));
+    std::vector<uint16_t> x = randomHalves(random, m * k);
+    auto result = module.run("main", {halves({m, k}, x)});
+    ASSERT_EQ(result.size(), 1u);
+    std::vector<float> y = elements<float>(result[0]);
+    for (int64_t row = 0; row < m; ++row)
+      for (int64_t channel = 0; channel < n; ++channel) {
+        double sum = 0, magnitude = 0;
+        for (int64_t i = 0; i < k; ++i) {
+          double product = static_cast<double>(fromHalf(x[row * k + i])) *
+                           fromHalf(w[channel * k + i]);
+          sum += product, magnitude += std::fabs(product);
+        }
+        ASSERT_NEAR(y[row * n + channel], sum,
+                    static_cast<double>(k) * std::ldexp(magnitude, -22))
+            << "token " << row << ", channel " << channel;
+      }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Shapes, LinearShapes,
+    ::testing::Values(LinearShape{512, 64, {1, 8, 30}},
+                      LinearShape{130, 576, {1, 17, 70}},
+                      LinearShape{67, 88, {3, 9}},
+                      LinearShape{2051, 128, {2, 40}}));
+
+} // namespace
