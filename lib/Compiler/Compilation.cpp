@@ -126,6 +126,9 @@ json::Value Compilation::modelObject(const ModelConfig &config,
 }
 
 llvm::Error Compilation::loadFile() {
+  if (options.maxContext != 0 || options.maxBatch != 1)
+    return fail("--max-context and --max-batch are for models, an IR file has "
+                "its own shapes");
   std::string message;
   std::unique_ptr<llvm::MemoryBuffer> file =
       openInputFile(options.input, &message);
@@ -193,7 +196,26 @@ Compilation::writeText(llvm::function_ref<void(llvm::raw_ostream &)> print) {
   if (options.output == "-") {
     print(llvm::outs());
     llvm::outs().flush();
+    if (llvm::outs().has_error()) {
+      code = llvm::outs().error();
+      llvm::outs().clear_error();
+      return fail("cannot write to standard output: " + code.message());
+    }
     return llvm::Error::success();
+  }
+  // A device or a pipe is written to, not replaced.
+  if (llvm::sys::fs::exists(options.output) &&
+      !llvm::sys::fs::is_regular_file(options.output)) {
+    llvm::raw_fd_ostream stream(options.output, code);
+    if (!code) {
+      print(stream);
+      stream.flush();
+      code = stream.error();
+      stream.clear_error();
+    }
+    return code ? fail("cannot write '" + options.output +
+                       "': " + code.message())
+                : llvm::Error::success();
   }
   auto file = llvm::sys::fs::TempFile::create(options.output + ".%%%%%%");
   if (!file)
@@ -211,10 +233,12 @@ Compilation::writeText(llvm::function_ref<void(llvm::raw_ostream &)> print) {
   }
   if (failedToWrite) {
     llvm::consumeError(file->discard());
-    return llvm::createStringError(code,
-                                   "cannot write '" + options.output + "'");
+    return fail("cannot write '" + options.output + "': " + code.message());
   }
-  return file->keep(options.output);
+  if (llvm::Error error = file->keep(options.output))
+    return fail("cannot write '" + options.output +
+                "': " + llvm::toString(std::move(error)));
+  return llvm::Error::success();
 }
 
 /// What ptxas does not see: the dynamic shared memory of each launch.
@@ -264,14 +288,18 @@ llvm::Error Compilation::writeBundleFile(StringRef ptx) {
   const SafetensorsReader *weights = weightFile.get();
   if (checkpoint && options.weights != "none")
     weights = &checkpoint->weights();
+  if (llvm::sys::fs::exists(options.output) &&
+      !llvm::sys::fs::is_regular_file(options.output))
+    return fail("cannot write '" + options.output +
+                "': a bundle needs a regular file");
   bool onTerminal = llvm::sys::Process::StandardErrIsDisplayed();
   auto progress = [&](uint64_t done, uint64_t total) {
     if (onTerminal && !options.quiet)
       llvm::errs() << "\rweights: " << done * 100 / std::max<uint64_t>(total, 1)
                    << " %" << (done == total ? "\r\033[K" : "");
   };
-  auto bytes = writeBundle(options.output, sections, built->constants, weights,
-                           progress);
+  auto bytes = writeBundle(options.output, sections, built->constants,
+                           options.weights != "none", weights, progress);
   if (!bytes)
     return bytes.takeError();
   summary.outputBytes = *bytes;

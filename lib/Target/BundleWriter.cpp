@@ -76,7 +76,7 @@ public:
   llvm::Error open();
   void addSection(StringRef name, StringRef content);
   llvm::Error addWeights(ArrayRef<BundleConstant> constants,
-                         const SafetensorsReader &weights,
+                         const SafetensorsReader *weights,
                          llvm::function_ref<void(uint64_t, uint64_t)> progress);
   llvm::Error finish();
   /// Removes what has been written.
@@ -104,7 +104,8 @@ private:
       return llvm::Error::success();
     std::error_code code = stream->error();
     stream->clear_error();
-    return llvm::createStringError(code, "cannot write '" + path + "'");
+    return llvm::createStringError("cannot write '" + path +
+                                   "': " + code.message());
   }
 
   std::string path;
@@ -140,7 +141,7 @@ void BundleFileWriter::addSection(StringRef name, StringRef content) {
 }
 
 llvm::Error BundleFileWriter::addWeights(
-    ArrayRef<BundleConstant> constants, const SafetensorsReader &weights,
+    ArrayRef<BundleConstant> constants, const SafetensorsReader *weights,
     llvm::function_ref<void(uint64_t, uint64_t)> progress) {
   begin(bundle::kWeightsSection);
   WeightsLayout layout(constants);
@@ -211,14 +212,17 @@ llvm::Error BundleFileWriter::finish() {
   stream.reset();
   llvm::Error error = file->keep(path);
   file.reset();
-  return error;
+  if (error)
+    return llvm::createStringError("cannot write '" + path +
+                                   "': " + llvm::toString(std::move(error)));
+  return llvm::Error::success();
 }
 
 } // namespace
 
 llvm::Expected<uint64_t>
 odyssey::writeBundle(StringRef path, ArrayRef<BundleSection> sections,
-                     ArrayRef<BundleConstant> constants,
+                     ArrayRef<BundleConstant> constants, bool withConstants,
                      const SafetensorsReader *weights,
                      llvm::function_ref<void(uint64_t, uint64_t)> progress) {
   static_assert(sizeof(bundle::FileHeader) +
@@ -231,8 +235,8 @@ odyssey::writeBundle(StringRef path, ArrayRef<BundleSection> sections,
   auto write = [&]() -> llvm::Error {
     for (const BundleSection &section : sections)
       writer.addSection(section.name, section.content);
-    if (weights)
-      if (llvm::Error error = writer.addWeights(constants, *weights, progress))
+    if (withConstants)
+      if (llvm::Error error = writer.addWeights(constants, weights, progress))
         return error;
     return writer.finish();
   };

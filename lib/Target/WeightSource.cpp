@@ -202,8 +202,10 @@ static std::vector<uint8_t> materializeRopeTable(graph::RopeTableOp op) {
 
 llvm::Expected<std::vector<uint8_t>>
 odyssey::materialize(const BundleConstant &constant,
-                     const SafetensorsReader &weights) {
+                     const SafetensorsReader *weights) {
   if (auto table = dyn_cast<graph::RopeTableOp>(constant.op))
     return materializeRopeTable(table);
-  return materializeWeight(cast<graph::WeightOp>(constant.op), weights);
+  if (!weights)
+    return fail("there is no file with the tensor '" + constant.name + "'");
+  return materializeWeight(cast<graph::WeightOp>(constant.op), *weights);
 }

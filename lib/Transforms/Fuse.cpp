@@ -52,6 +52,7 @@ template <typename OpTy> struct FuseProducts : OpRewritePattern<OpTy> {
                                                "own with weights by name");
       if (!products.empty() &&
           (product.getX() != products[0].getX() ||
+           product.getXScales() != products[0].getXScales() ||
            static_cast<bool>(product.getBias()) !=
                static_cast<bool>(products[0].getBias())))
         return rewriter.notifyMatchFailure(op, "products of different inputs");
@@ -71,7 +72,6 @@ template <typename OpTy> struct FuseProducts : OpRewritePattern<OpTy> {
         biases.push_back(product.getBias());
       n += product.getN();
     }
-    rewriter.setInsertionPoint(products.back());
     graph::MatmulOp first = products[0];
     auto type = first.getType();
     Value fused = graph::MatmulOp::create(

@@ -87,6 +87,14 @@ struct OutlineKernels : odyssey::impl::OutlineKernelsBase<OutlineKernels> {
       });
     if (operations.empty())
       return;
+    if (Operation *existing =
+            SymbolTable::lookupSymbolIn(getOperation(),
+                                        graph::kKernelModuleName)) {
+      existing->emitOpError()
+          << "has the name '" << graph::kKernelModuleName
+          << "', which outlining gives to the module of kernels";
+      return signalPassFailure();
+    }
     OpBuilder builder = OpBuilder::atBlockEnd(getOperation().getBody());
     module = gpu::GPUModuleOp::create(builder, getOperation().getLoc(),
                                       graph::kKernelModuleName);

@@ -4,6 +4,8 @@
 #include "odyssey/Schedule/ScheduleChoice.h"
 #include "odyssey/Transforms/Passes.h"
 
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+
 namespace odyssey {
 #define GEN_PASS_DEF_PACKWEIGHTS
 #include "odyssey/Dialect/Passes/Transforms.h.inc"
@@ -20,7 +22,8 @@ struct PackWeights : odyssey::impl::PackWeightsBase<PackWeights> {
       if (auto weight = dyn_cast<graph::WeightOp>(op))
         return packWeight(weight);
       for (Value value : op->getResults())
-        padRows(value);
+        if (failed(padRows(value)))
+          return WalkResult::interrupt();
       if (auto matmul = dyn_cast<graph::MatmulOp>(op))
         return checkActivations(matmul);
       return WalkResult::advance();
@@ -53,15 +56,25 @@ struct PackWeights : odyssey::impl::PackWeightsBase<PackWeights> {
   }
 
   /// 8-bit activations that an operation makes get padded rows.
-  void padRows(Value value) {
+  LogicalResult padRows(Value value) {
     auto type = dyn_cast<RankedTensorType>(value.getType());
     if (!type || type.getRank() != 2 || !type.getElementType().isInteger(8) ||
         type.getEncoding())
-      return;
+      return success();
     int64_t stride = layout::roundUp(type.getDimSize(1), layout::kBlockK);
+    // What a function returns keeps the plain layout.
+    if (llvm::any_of(value.getUsers(), llvm::IsaPred<func::ReturnOp>)) {
+      if (stride == type.getDimSize(1))
+        return success();
+      return value.getDefiningOp()->emitOpError()
+             << "expects 8-bit activations that a function returns to have "
+                "columns divisible by "
+             << layout::kBlockK << ", got " << type.getDimSize(1);
+    }
     value.setType(RankedTensorType::get(
         type.getShape(), type.getElementType(),
         fastgemm::RowsAttr::get(&getContext(), stride)));
+    return success();
   }
 
   /// Activations that come from outside are rows without padding.

@@ -38,7 +38,8 @@ struct Schedule : odyssey::impl::ScheduleBase<Schedule> {
     SmallVector<int64_t> tokenCounts(buckets.begin(), buckets.end());
     if (tokenCounts.empty())
       tokenCounts = {1, 8, 16, 32, 64, 128};
-    if (!llvm::is_sorted(tokenCounts) || tokenCounts.front() < 1) {
+    if (!llvm::is_sorted(tokenCounts, std::less_equal<int64_t>()) ||
+        tokenCounts.front() < 1) {
       getOperation().emitError()
           << "expects buckets to be positive and ascending";
       return signalPassFailure();
@@ -49,21 +50,24 @@ struct Schedule : odyssey::impl::ScheduleBase<Schedule> {
           function->hasAttr(graph::kBucketAttrName))
         continue;
       if (!isDynamic(function)) {
-        specialize(function, function.getName(), 0, *description);
+        if (failed(specialize(function, function.getName(), 0, *description)))
+          return signalPassFailure();
         continue;
       }
       for (int64_t tokens : tokenCounts) {
         OpBuilder builder(function);
         auto clone = cast<func::FuncOp>(builder.clone(*function));
         clone.setName((function.getName() + "_t" + Twine(tokens)).str());
-        specialize(clone, function.getName(), tokens, *description);
+        if (failed(specialize(clone, function.getName(), tokens, *description)))
+          return signalPassFailure();
       }
       function.erase();
     }
   }
 
-  void specialize(func::FuncOp function, StringRef name, int64_t tokens,
-                  const TargetDescription &description) {
+  LogicalResult specialize(func::FuncOp function, StringRef name,
+                           int64_t tokens,
+                           const TargetDescription &description) {
     MLIRContext *context = &getContext();
     Builder builder(context);
     function->setAttr(graph::kFunctionAttrName, builder.getStringAttr(name));
@@ -72,13 +76,20 @@ struct Schedule : odyssey::impl::ScheduleBase<Schedule> {
       int64_t size = cast<ShapedType>(value.getType()).getDimSize(0);
       return ShapedType::isDynamic(size) ? tokens : size;
     };
-    function.walk([&](Operation *op) {
+    WalkResult result = function.walk([&](Operation *op) -> WalkResult {
       if (auto matmul = dyn_cast<graph::MatmulOp>(op)) {
         if (!matmul.getSchedule())
           matmul.setScheduleAttr(
               chooseMatmulSchedule(context, description, matmul.getN(),
                                    matmul.getK(), tokensOf(matmul.getX())));
         ++scheduled;
+        if (int64_t bytes = matmul.getSchedule()->getSharedBytes();
+            bytes > description.sharedBytesPerBlock)
+          return op->emitOpError()
+                 << "expects a schedule that needs at most "
+                 << description.sharedBytesPerBlock
+                 << " bytes of shared memory on " << description.name
+                 << ", got " << bytes;
       } else if (auto linear = dyn_cast<graph::LinearOp>(op)) {
         auto shape = linear.getWeights().getType();
         if (!linear.getSchedule())
@@ -93,7 +104,9 @@ struct Schedule : odyssey::impl::ScheduleBase<Schedule> {
               tokensOf(attention.getQueries()),
               attention.getHeads() / cache.getDimSize(3)));
       }
+      return WalkResult::advance();
     });
+    return failure(result.wasInterrupted());
   }
 };
 

@@ -12,3 +12,5 @@ config.test_format = lit.formats.GoogleTest(".", "Tests")
 config.environment["ODYSSEY_DATA"] = os.environ.get("ODYSSEY_DATA") or os.path.join(
     config.odyssey_source, "..", "shared", "data"
 )
+if "ODYSSEY_SMOLLM2" in os.environ:
+    config.environment["ODYSSEY_SMOLLM2"] = os.environ["ODYSSEY_SMOLLM2"]

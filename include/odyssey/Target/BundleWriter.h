@@ -15,13 +15,14 @@ struct BundleSection {
   llvm::StringRef content;
 };
 
-/// Writes a bundle to `path`: the sections, then the constants' safetensors
-/// section unless `weights` is null. The file appears under its name only when
+/// Writes a bundle to `path`: the sections, then, with `withConstants`, the
+/// constants' safetensors section. `weights` is null where no constant names a
+/// tensor. The file appears under its name only when
 /// complete; a full disk is an error and leaves nothing. `progress` is called
 /// with the number of weight bytes written and their total.
 llvm::Expected<uint64_t>
 writeBundle(llvm::StringRef path, llvm::ArrayRef<BundleSection> sections,
-            llvm::ArrayRef<BundleConstant> constants,
+            llvm::ArrayRef<BundleConstant> constants, bool withConstants,
             const SafetensorsReader *weights,
             llvm::function_ref<void(uint64_t, uint64_t)> progress);
 

@@ -215,12 +215,15 @@ LogicalResult EmbeddingOp::verify() {
 }
 
 LogicalResult StoreRowsOp::verify() {
+  if (failed(verifyTensors(*this)))
+    return failure();
   return verifySameSize(*this, "the columns of the rows", columns(getRows()),
                         "those of the state", columns(getState()));
 }
 
 LogicalResult GatherRowsOp::verify() {
-  if (failed(verifySameSize(*this, "the result's rows", rows(getResult()),
+  if (failed(verifyTensors(*this)) ||
+      failed(verifySameSize(*this, "the result's rows", rows(getResult()),
                             "the number of indices", rows(getIndices()))))
     return failure();
   return verifySameSize(*this, "the result's columns", columns(getResult()),
@@ -254,6 +257,8 @@ template <typename OpTy>
 static LogicalResult verifyCacheUser(OpTy op, Value queries) {
   auto type = cast<MemRefType>(op.getCache().getType());
   CacheShape cache(op.getCache());
+  if (failed(verifyTensors(op)))
+    return failure();
   if (!type.hasStaticShape() || type.getDimSize(2) != 2)
     return op.emitOpError()
            << "expects a cache of [layers, pages, 2, KV heads, page tokens, "
@@ -271,7 +276,7 @@ static LogicalResult verifyCacheUser(OpTy op, Value queries) {
   if (cache.pageTokens != 64)
     return op.emitOpError() << "expects pages of 64 tokens, got "
                             << cache.pageTokens;
-  if (op.getHeads() % cache.kvHeads != 0)
+  if (op.getHeads() < 1 || op.getHeads() % cache.kvHeads != 0)
     return op.emitOpError() << "expects the number of heads (" << op.getHeads()
                             << ") to be a multiple of the number of KV heads ("
                             << cache.kvHeads << ")";
@@ -280,11 +285,9 @@ static LogicalResult verifyCacheUser(OpTy op, Value queries) {
                               rows(perToken), "the rows of the queries",
                               rows(queries))))
       return failure();
-  if (failed(verifySameSize(op, "the columns of the queries", columns(queries),
-                            "heads x head dimension",
-                            op.getHeads() * cache.headDim)))
-    return failure();
-  return verifyTensors(op);
+  return verifySameSize(op, "the columns of the queries", columns(queries),
+                        "heads x head dimension",
+                        op.getHeads() * cache.headDim);
 }
 
 LogicalResult RopeAppendOp::verify() {
@@ -304,17 +307,32 @@ LogicalResult RopeAppendOp::verify() {
            << getInputs().size();
   for (auto [input, width] : llvm::zip_equal(getInputs(), widths))
     if (failed(verifySameSize(*this, "the columns of an input", columns(input),
-                              "those that the heads need", width)))
+                              "those that the heads need", width)) ||
+        failed(verifySameSize(*this, "the rows of an input", rows(input),
+                              "the rows of the queries", rows(getQueries()))))
       return failure();
   return verifySameSize(*this, "the columns of the table", columns(getTable()),
                         "the head dimension", cache.headDim);
 }
 
 LogicalResult AttentionOp::verify() {
-  if (failed(verifySameSize(*this, "the result's columns", columns(getResult()),
-                            "those of the queries", columns(getQueries()))))
+  if (failed(verifyCacheUser(*this, getQueries())) ||
+      failed(verifySameSize(*this, "the result's columns", columns(getResult()),
+                            "those of the queries", columns(getQueries()))) ||
+      failed(verifySameSize(*this, "the result's rows", rows(getResult()),
+                            "those of the queries", rows(getQueries()))))
     return failure();
-  return verifyCacheUser(*this, getQueries());
+  if (!getTileTokens())
+    return success();
+  int64_t tileRows =
+      static_cast<int64_t>(static_cast<int32_t>(*getTileTokens())) *
+      (getHeads() / CacheShape(getCache()).kvHeads);
+  // A warp takes 16 rows, a CTA up to 32 warps.
+  if (tileRows < 1 || tileRows > 512)
+    return emitOpError() << "expects tile_tokens x heads per KV head to be 1 "
+                            "to 512, got "
+                         << tileRows;
+  return success();
 }
 
 //===----------------------------------------------------------------------===//

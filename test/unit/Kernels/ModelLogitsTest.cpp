@@ -2,9 +2,8 @@
 //
 // Logits of a 64-token prompt, position by position: the compiled W4A8 model in
 // the emulator against the reference in plain C++ with the same quantized
-// weights. docs/numerics.md says what may differ (the order of fp32 sums and the
-// tensor cores' accumulation, and the 8-bit values that these tip over) and derives
-// the bound. The same logits with prefill in pieces, token by token and from other
+// weights. docs/numerics.md says what may differ: the order of fp32 sums and the
+// tensor cores' accumulation, and the 8-bit values that these tip over. The same logits with prefill in pieces, token by token and from other
 // buckets must be equal bit for bit.
 //
 //===----------------------------------------------------------------------===//
@@ -34,15 +33,17 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr int64_t kPrompt = 64;
-/// Relative distance of a position's logits, |a - b| / |b| in the 2-norm of what
-/// is left when the mean is taken off: the bound of docs/numerics.md.
-constexpr double kMaxDistance = 0.05;
+/// Of the embedding's elements, 1 of so many has its last fp16 bit flipped to
+/// measure how far the model itself carries a rounding error.
+constexpr unsigned kPerturbedElements = 10;
 
 struct Model {
   const char *name;
   /// Relative to the data folder, or an environment variable with a path.
   const char *path;
   const char *environment = nullptr;
+  /// An absolute bound, where the model is small enough to have one.
+  double maxDistance = 1.0;
 };
 
 class ModelLogits : public ::testing::TestWithParam<Model> {
@@ -160,6 +161,7 @@ protected:
   int64_t pages = 0;
 };
 
+/// |a - b| / |b| in the 2-norm of logits without their mean.
 double distance(std::span<const float> a, std::span<const float> b) {
   double meanA = 0, meanB = 0;
   for (size_t i = 0; i < a.size(); ++i)
@@ -173,19 +175,41 @@ double distance(std::span<const float> a, std::span<const float> b) {
   return std::sqrt(difference / norm);
 }
 
+struct Distances {
+  double worst = 0, mean = 0;
+  void add(double distance) {
+    worst = std::max(worst, distance);
+    mean += distance / kPrompt;
+  }
+};
+
+/// The compiled model is as far from the reference as the reference is from
+/// itself with rounding errors in its input, or nearer.
 TEST_P(ModelLogits, AgreeWithTheReferenceAtEveryPosition) {
-  reference::ReferenceModel model(viewW4A8Weights(*quantized));
+  reference::W4A8Weights weights = viewW4A8Weights(*quantized);
+  reference::ReferenceModel model(weights);
   reference::Matrix expected = model.prefill(prompt);
+
+  std::mt19937 random(1);
+  for (float &value : weights.embedding)
+    if (random() % kPerturbedElements == 0)
+      value = fromHalf(toHalf(value) ^ 1);
+  reference::ReferenceModel perturbed(std::move(weights));
+  reference::Matrix other = perturbed.prefill(prompt);
+
   std::vector<std::vector<float>> actual = step(0, kPrompt);
   ASSERT_EQ(actual.size(), static_cast<size_t>(kPrompt));
-  double worst = 0;
+  Distances compiled, inherent;
   for (int64_t i = 0; i < kPrompt; ++i) {
-    double d = distance(actual[i], expected.row(i));
-    EXPECT_LE(d, kMaxDistance) << "position " << i;
-    worst = std::max(worst, d);
+    compiled.add(distance(actual[i], expected.row(i)));
+    inherent.add(distance(other.row(i), expected.row(i)));
   }
-  RecordProperty("worst_distance", std::to_string(worst));
-  std::printf("%s: worst distance %.5f\n", GetParam().name, worst);
+  std::printf("%s: worst %.5f (inherent %.5f), mean %.5f (inherent %.5f)\n",
+              GetParam().name, compiled.worst, inherent.worst, compiled.mean,
+              inherent.mean);
+  EXPECT_LE(compiled.worst, inherent.worst);
+  EXPECT_LE(compiled.mean, inherent.mean);
+  EXPECT_LE(compiled.worst, GetParam().maxDistance);
 }
 
 TEST_P(ModelLogits, DoNotDependOnHowThePromptIsCut) {
@@ -205,8 +229,10 @@ TEST_P(ModelLogits, DoNotDependOnHowThePromptIsCut) {
 
 INSTANTIATE_TEST_SUITE_P(
     Models, ModelLogits,
-    ::testing::Values(Model{"stories260K", "stories260K/stories260K.gguf"},
-                      Model{"TinyStories656K", "TinyStories-656K"},
+    ::testing::Values(Model{"stories260K", "stories260K/stories260K.gguf", nullptr,
+                            0.001},
+                      Model{"TinyStories656K", "TinyStories-656K", nullptr,
+                            0.03},
                       Model{"SmolLM2", "", "ODYSSEY_SMOLLM2"}),
     [](const auto &info) { return std::string(info.param.name); });
 
