@@ -214,7 +214,7 @@ Status CudaDevice::launch(const LaunchRequest &request) {
   ODYSSEY_RETURN_IF_ERROR(enter());
   size_t index = static_cast<size_t>(request.kernel) - 1;
   if (index >= kernels.size() || !kernels[index].function)
-    return notFound("there is no such kernel");
+    return invalidArgument("there is no such kernel");
   Kernel &kernel = kernels[index];
   ODYSSEY_RETURN_IF_ERROR(checkLaunch(kernel, request));
   ODYSSEY_RETURN_IF_ERROR(allowResources(kernel, request));

@@ -1,0 +1,281 @@
+//===- QuantizedCheckpointTest.cpp ----------------------------------------===//
+
+#include "odyssey/Frontend/Checkpoint/QuantizedCheckpoint.h"
+
+#include "TestCheckpoints.h"
+#include "odyssey/Frontend/Checkpoint/Half.h"
+#include "odyssey/Frontend/Checkpoint/ModelTensors.h"
+
+#include "llvm/Support/FormatVariadic.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+using namespace odyssey;
+using namespace odyssey::testing;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+namespace {
+
+/// Writes the test model with weights that say where they are from.
+class QuantizedCheckpointTest : public ::testing::Test {
+protected:
+  static int8_t weightAt(int64_t row, int64_t column) {
+    return static_cast<int8_t>((row * 5 + column * 3) % 16 - 8);
+  }
+  static float scaleAt(int64_t row) { return 0.25f * static_cast<float>(row); }
+  static uint16_t halfAt(int64_t index) {
+    return floatToHalf(static_cast<float>(index % 100));
+  }
+
+  llvm::Error writeTensor(QuantizedCheckpointWriter &writer,
+                          const ModelTensor &tensor) {
+    if (tensor.kind != ModelTensor::Kind::Linear) {
+      int64_t size =
+          tensor.shape[0] * (tensor.shape.size() == 2 ? tensor.shape[1] : 1);
+      std::vector<uint16_t> values;
+      for (int64_t i = 0; i < size; ++i)
+        values.push_back(halfAt(i));
+      return writer.writeHalf(tensor.name, 0, values);
+    }
+    llvm::StringRef name = tensor.name;
+    name.consume_back(".weight");
+    // Channel by channel, the last first.
+    for (int64_t n = tensor.shape[0] - 1; n >= 0; --n) {
+      std::vector<int8_t> weight;
+      for (int64_t k = 0; k < tensor.shape[1]; ++k)
+        weight.push_back(weightAt(n, k));
+      if (llvm::Error error =
+              writer.writeChannels(name, n, weight, {scaleAt(n)}))
+        return error;
+    }
+    return llvm::Error::success();
+  }
+
+  void write() {
+    auto writer = llvm::cantFail(QuantizedCheckpointWriter::create(
+        path, model.config, {{"tokenizer.json", makeTokenizerJson()}}, true));
+    llvm::cantFail(
+        forEachModelTensor(model.config, [&](const ModelTensor &tensor) {
+          return writeTensor(*writer, tensor);
+        }));
+    llvm::cantFail(writer->finish());
+  }
+
+  std::unique_ptr<QuantizedCheckpoint> open() {
+    return llvm::cantFail(QuantizedCheckpoint::open(path));
+  }
+  std::string openError() { return errorText(QuantizedCheckpoint::open(path)); }
+
+  /// Rewrites model.safetensors after `change` of its tensors.
+  template <typename Change> std::string errorAfter(Change change) {
+    write();
+    std::vector<RawTensor> tensors;
+    {
+      auto file =
+          llvm::cantFail(SafetensorsReader::open(path + "/model.safetensors"));
+      for (const SafetensorsTensor &tensor : file->tensors())
+        tensors.push_back(
+            {tensor.name, storageTypeName(tensor.type).str(), tensor.shape,
+             std::string(tensor.bytes.begin(), tensor.bytes.end())});
+    }
+    change(tensors);
+    folder.write("out/model.safetensors", makeSafetensors(tensors, misaligned));
+    return openError();
+  }
+
+  static RawTensor &named(std::vector<RawTensor> &tensors,
+                          const std::string &name) {
+    return *std::ranges::find(tensors, name, &RawTensor::name);
+  }
+
+  bool misaligned = false;
+  TestModel model = makeTestModel();
+  TemporaryFolder folder;
+  std::string path = folder / "out";
+  const std::string linear = "model.layers.1.mlp.up_proj";
+};
+
+} // namespace
+
+TEST_F(QuantizedCheckpointTest, RoundTrip) {
+  write();
+  EXPECT_THAT(folder.list(), ElementsAre("out"));
+  auto checkpoint = open();
+  EXPECT_EQ(checkpoint->config(), model.config);
+  ASSERT_EQ(checkpoint->layers().size(), 2u);
+  for (const QuantizedCheckpoint::Layer &layer : checkpoint->layers()) {
+    for (const QuantizedLinear *l : {&layer.q, &layer.k, &layer.v, &layer.o,
+                                     &layer.gate, &layer.up, &layer.down}) {
+      ASSERT_EQ(static_cast<int64_t>(l->weight.size()), l->n * l->k);
+      for (int64_t n = 0; n < l->n; ++n) {
+        EXPECT_EQ(l->scale[n], scaleAt(n));
+        for (int64_t k = 0; k < l->k; ++k)
+          ASSERT_EQ(l->weight[n * l->k + k], weightAt(n, k)) << l->name;
+      }
+    }
+    EXPECT_EQ(layer.inputNorm.values[63], halfAt(63));
+  }
+  EXPECT_EQ(checkpoint->layers()[1].up.name, linear);
+  EXPECT_EQ(checkpoint->layers()[1].up.n, 96);
+  EXPECT_EQ(checkpoint->layers()[1].up.k, 64);
+  EXPECT_THAT(checkpoint->embedding().shape, ElementsAre(32, 64));
+  EXPECT_EQ(checkpoint->lmHead().name, "lm_head.weight");
+  EXPECT_EQ(checkpoint->tokenizerFiles()[0].bytes, makeTokenizerJson());
+}
+
+TEST_F(QuantizedCheckpointTest, ConfigSurvives) {
+  model.config.architecture = Architecture::Mistral;
+  model.config.eosIds = {2, 5};
+  model.config.rmsNormEps = 1e-6f;
+  model.config.ropeTheta = 500000;
+  for (RopeScaling scaling :
+       {RopeScaling{},
+        RopeScaling{.kind = RopeScaling::Kind::Linear, .factor = 2},
+        RopeScaling{.kind = RopeScaling::Kind::Llama3,
+                    .factor = 32,
+                    .lowFreqFactor = 1,
+                    .highFreqFactor = 4,
+                    .originalMaxContext = 8192}}) {
+    model.config.ropeScaling = scaling;
+    write();
+    EXPECT_EQ(open()->config(), model.config);
+  }
+  model.config.bosId.reset();
+  model.config.addBos = false;
+  model.config.eosIds.clear();
+  write();
+  EXPECT_EQ(open()->config(), model.config);
+}
+
+TEST_F(QuantizedCheckpointTest, TiedEmbeddings) {
+  model = makeTestModel(/*tiedEmbeddings=*/true);
+  write();
+  auto checkpoint = open();
+  EXPECT_EQ(checkpoint->weights().find("lm_head.weight"), nullptr);
+  EXPECT_EQ(checkpoint->lmHead().name, "model.embed_tokens.weight");
+}
+
+TEST_F(QuantizedCheckpointTest, UnfinishedLeavesNothing) {
+  {
+    auto writer = llvm::cantFail(
+        QuantizedCheckpointWriter::create(path, model.config, {}, false));
+    EXPECT_THAT(errorText(writer->finish()), HasSubstr("has 0 of"));
+  }
+  EXPECT_THAT(folder.list(), ElementsAre());
+}
+
+TEST_F(QuantizedCheckpointTest, MisalignedTensors) {
+  misaligned = true;
+  ASSERT_EQ(errorAfter([](std::vector<RawTensor> &) {}), "");
+  auto checkpoint = open();
+  EXPECT_EQ(checkpoint->layers()[0].q.scale[3], scaleAt(3));
+  EXPECT_EQ(checkpoint->embedding().values[77], halfAt(77));
+}
+
+TEST_F(QuantizedCheckpointTest, ValuesOutsideOfFourBits) {
+  for (int value : {-128, -9, 8, 127})
+    EXPECT_THAT(errorAfter([&](std::vector<RawTensor> &tensors) {
+                  named(tensors, linear + ".weight").bytes[70] =
+                      static_cast<char>(value);
+                }),
+                HasSubstr("tensor '" + linear + ".weight' has the value " +
+                          std::to_string(value) +
+                          " at index 70, which is no 4-bit integer in -8..7"));
+}
+
+TEST_F(QuantizedCheckpointTest, Scales) {
+  for (float scale : {-1.0f, NAN, INFINITY})
+    EXPECT_THAT(errorAfter([&](std::vector<RawTensor> &tensors) {
+                  named(tensors, linear + ".weight_scale")
+                      .bytes.replace(8, 4, bytesOfFloats({scale}));
+                }),
+                HasSubstr("tensor '" + linear +
+                          ".weight_scale' has a scale "
+                          "that is not a finite, "
+                          "non-negative number at index "
+                          "2"));
+}
+
+TEST_F(QuantizedCheckpointTest, HalfValues) {
+  EXPECT_THAT(errorAfter([&](std::vector<RawTensor> &tensors) {
+                named(tensors, "model.norm.weight").bytes[11] = '\x7c';
+                named(tensors, "model.norm.weight").bytes[10] = '\x00';
+              }),
+              HasSubstr("tensor 'model.norm.weight' has a value that is not "
+                        "finite at index 5"));
+}
+
+TEST_F(QuantizedCheckpointTest, TypesAndShapes) {
+  EXPECT_THAT(errorAfter([&](std::vector<RawTensor> &tensors) {
+                named(tensors, linear + ".weight").dtype = "U8";
+              }),
+              HasSubstr("tensor '" + linear +
+                        ".weight' is U8 [96, 64], expected I8 [96, 64]"));
+  EXPECT_THAT(errorAfter([&](std::vector<RawTensor> &tensors) {
+                named(tensors, linear + ".weight_scale").shape = {96};
+              }),
+              HasSubstr("is F32 [96], expected F32 [96, 1]"));
+  EXPECT_THAT(errorAfter([&](std::vector<RawTensor> &tensors) {
+                named(tensors, linear + ".weight").shape = {64, 96};
+              }),
+              HasSubstr("is I8 [64, 96], expected I8 [96, 64]"));
+  EXPECT_THAT(errorAfter([&](std::vector<RawTensor> &tensors) {
+                named(tensors, "lm_head.weight").dtype = "BF16";
+              }),
+              HasSubstr("tensor 'lm_head.weight' is BF16"));
+}
+
+TEST_F(QuantizedCheckpointTest, MissingAndForeignTensors) {
+  EXPECT_THAT(errorAfter([&](std::vector<RawTensor> &tensors) {
+                std::erase_if(tensors, [&](const RawTensor &tensor) {
+                  return tensor.name == linear + ".weight_scale";
+                });
+              }),
+              HasSubstr("tensor '" + linear + ".weight_scale' is missing"));
+  EXPECT_THAT(errorAfter([&](std::vector<RawTensor> &tensors) {
+                tensors.push_back(
+                    {linear + ".weight_zero_point", "I8", {1}, "x"});
+              }),
+              HasSubstr("tensor '" + linear +
+                        ".weight_zero_point' is no part of such a model"));
+}
+
+TEST_F(QuantizedCheckpointTest, Config) {
+  write();
+  auto with = [&](auto change) {
+    llvm::json::Value config =
+        llvm::cantFail(llvm::json::parse(readFile(path + "/config.json")));
+    TemporaryFolder copy;
+    llvm::json::Object object = *config.getAsObject();
+    change(object);
+    copy.write(
+        "config.json",
+        llvm::formatv("{0}", llvm::json::Value(std::move(object))).str());
+    return errorText(QuantizedCheckpoint::open(copy.path()));
+  };
+  EXPECT_THAT(
+      with([](llvm::json::Object &o) { o.erase("quantization_config"); }),
+      HasSubstr("the checkpoint is not quantized"));
+  EXPECT_THAT(with([](llvm::json::Object &o) {
+                (*o.getObject("quantization_config"))["format"] =
+                    "pack-quantized";
+              }),
+              HasSubstr("'format' of the quantization_config is "
+                        "'pack-quantized', only 'int-quantized' is supported"));
+  EXPECT_THAT(with([](llvm::json::Object &o) {
+                (*o.getObject("quantization_config")
+                      ->getObject("config_groups")
+                      ->getObject("group_0")
+                      ->getObject("weights"))["num_bits"] = 8;
+              }),
+              HasSubstr("'num_bits' of 'weights' in the quantization_config is "
+                        "8, only 4 is supported"));
+  EXPECT_THAT(with([](llvm::json::Object &o) {
+                (*o.getObject("quantization_config")
+                      ->getObject("config_groups")
+                      ->getObject("group_0"))["input_activations"] = nullptr;
+              }),
+              HasSubstr("has no 'input_activations'"));
+}
