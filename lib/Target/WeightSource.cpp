@@ -110,7 +110,7 @@ static llvm::Error checkValues(const SafetensorsTensor &tensor, Type element) {
     for (size_t i = 0; i < bytes.size(); ++i)
       if (int8_t value = static_cast<int8_t>(bytes[i]); value < -8 || value > 7)
         return fail("tensor '" + tensor.name + "' has the value " +
-                    Twine(value) + " at index " + Twine(i) +
+                    Twine(static_cast<int>(value)) + " at index " + Twine(i) +
                     ", outside -8 to 7");
     return llvm::Error::success();
   }
