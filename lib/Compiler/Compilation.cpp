@@ -12,6 +12,7 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Support/FileUtilities.h"
 #include "llvm/Support/FileSystem.h"
@@ -69,6 +70,7 @@ private:
   llvm::Error writeBundleFile(StringRef ptx);
   json::Value modelObject(const ModelConfig &config,
                           const ModelLimits &limits) const;
+  llvm::Error checkSharedBytes();
   void addSharedBytes();
   llvm::Error runPasses(llvm::function_ref<void(OpPassManager &)> build);
 
@@ -241,6 +243,21 @@ Compilation::writeText(llvm::function_ref<void(llvm::raw_ostream &)> print) {
   return llvm::Error::success();
 }
 
+/// A kernel that asks for more shared memory than the GPU has would only fail
+/// at its launch.
+llvm::Error Compilation::checkSharedBytes() {
+  auto kernels =
+      module->lookupSymbol<gpu::GPUModuleOp>(graph::kKernelModuleName);
+  for (auto kernel : kernels.getOps<LLVM::LLVMFuncOp>())
+    if (auto launch = kernel->getAttrOfType<fastgemm::LaunchAttr>(
+            fastgemm::kLaunchAttrName);
+        launch && launch.getSharedBytes() > target.sharedBytesPerBlock)
+      return fail("kernel '" + kernel.getName() + "' needs " +
+                  Twine(launch.getSharedBytes()) + " bytes of shared memory, " +
+                  target.name + " has " + Twine(target.sharedBytesPerBlock));
+  return llvm::Error::success();
+}
+
 /// What ptxas does not see: the dynamic shared memory of each launch.
 void Compilation::addSharedBytes() {
   auto kernels =
@@ -336,6 +353,8 @@ llvm::Error Compilation::run() {
       module->lookupSymbol<gpu::GPUModuleOp>(graph::kKernelModuleName);
   if (!kernels)
     return fail("'" + options.input + "' has nothing to compute");
+  if (llvm::Error error = checkSharedBytes())
+    return error;
   auto ptx = emitPtx(kernels, target);
   if (!ptx)
     return ptx.takeError();
