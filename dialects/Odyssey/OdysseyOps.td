@@ -381,7 +381,8 @@ def Odyssey_AttentionOp : Odyssey_Op<"attention", [
     products times `scale`; the softmax is computed online in blocks of one page,
     in fp32; its numerators are rounded to fp16 before they multiply the values;
     the result is rounded to fp16. The order of every sum depends on the
-    position alone.
+    position alone. `tile_tokens`, set by `odyssey-schedule` or by hand, is how
+    many tokens a CTA takes; it changes no bit of the result.
 
     Example:
 

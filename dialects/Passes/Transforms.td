@@ -8,20 +8,25 @@ include "mlir/Pass/PassBase.td"
 def QuantizeLinears : Pass<"odyssey-quantize-linears", "::mlir::ModuleOp"> {
   let summary = "turn 16-bit products into W4A8 products";
   let description = [{
-    Every `odyssey.linear` whose weights come from `odyssey.weight` and that is
-    not marked `keep` becomes `odyssey.quantize` of its input and an
-    `odyssey.matmul` with the 4-bit weight of the same name and its scales
-    (`<name>_scale`). Others are left as they are. Linears of one input share one
-    `odyssey.quantize`.
+    Every `odyssey.linear` with an fp16 result whose weights come from
+    `odyssey.weight` and that is not marked `keep` becomes `odyssey.quantize` of
+    its input and an `odyssey.matmul` with the 4-bit weight of the same name and
+    its scales (`<name>_scale`). Linears of one input share one
+    `odyssey.quantize`; a schedule written by hand stays with the product. All
+    others are left as they are. K above 132104 is an error.
 
     ```mlir
     %w = odyssey.weight "q.weight" : tensor<64x64xf16>
-    %y = odyssey.linear %x, %w : ...
+    %y = odyssey.linear %x, %w
+        : (tensor<?x64xf16>, tensor<64x64xf16>) -> tensor<?x64xf16>
     // becomes
+    %q, %qs = odyssey.quantize %x
+        : tensor<?x64xf16> -> tensor<?x64xi8>, tensor<?xf32>
     %w = odyssey.weight "q.weight" : tensor<64x64xi4>
     %s = odyssey.weight "q.weight_scale" : tensor<64xf32>
-    %q, %qs = odyssey.quantize %x : ...
-    %y = odyssey.matmul %q scale %qs, %w scale %s : ...
+    %y = odyssey.matmul %q scale %qs, %w scale %s
+        : (tensor<?x64xi8>, tensor<?xf32>, tensor<64x64xi4>, tensor<64xf32>)
+        -> tensor<?x64xf16>
     ```
   }];
   let dependentDialects = ["::odyssey::graph::OdysseyDialect"];
@@ -32,13 +37,30 @@ def Fuse : Pass<"odyssey-fuse", "::mlir::ModuleOp"> {
   let summary = "fuse products that share an input, and norms with quantization";
   let description = [{
     * `odyssey.matmul`s that read the same activations and feed one
-      `odyssey.rope_append` or `odyssey.silu_mul` become one product with
-      concatenated weights.
+      `odyssey.rope_append`, `odyssey.silu_mul` or `odyssey.silu_mul_quantize`
+      become one product with concatenated weights, scales and biases. They must
+      have no other use, no schedule yet, weights and scales by name, and a bias
+      either all or none.
     * `odyssey.rms_norm` and `odyssey.silu_mul` whose only use is an
       `odyssey.quantize` become `odyssey.rms_norm_quantize` and
       `odyssey.silu_mul_quantize`.
 
     No result changes by a bit. What does not match is left as it is.
+
+    ```mlir
+    %g = odyssey.matmul %q scale %qs, %gate scale %gate_scale : ...
+    %u = odyssey.matmul %q scale %qs, %up scale %up_scale : ...
+    %a = odyssey.silu_mul %g, %u
+        : (tensor<?x172xf16>, tensor<?x172xf16>) -> tensor<?x172xf16>
+    %b, %bs = odyssey.quantize %a
+        : tensor<?x172xf16> -> tensor<?x172xi8>, tensor<?xf32>
+    // becomes
+    %w = odyssey.weight "gate", "up" : tensor<344x64xi4>
+    %s = odyssey.weight "gate_scale", "up_scale" : tensor<344xf32>
+    %gu = odyssey.matmul %q scale %qs, %w scale %s : ...
+    %b, %bs = odyssey.silu_mul_quantize %gu
+        : (tensor<?x344xf16>) -> (tensor<?x172xi8>, tensor<?xf32>)
+    ```
   }];
   let dependentDialects = ["::odyssey::graph::OdysseyDialect"];
   let statistics = [
@@ -52,9 +74,27 @@ def Schedule : Pass<"odyssey-schedule", "::mlir::ModuleOp"> {
     Each function whose token count is dynamic is cloned once per bucket, as
     `<name>_t<tokens>` with the attributes `odyssey.function` and
     `odyssey.bucket`, and every `odyssey.matmul` and `odyssey.linear` in it is
-    given a `#fastgemm.schedule` for that many tokens on that target. A schedule
-    that the IR already carries is kept. The original function is erased. A
-    function without dynamic size is its own bucket 0.
+    given a `#fastgemm.schedule` for that many tokens on that target, every
+    `odyssey.attention` its `tile_tokens`. What the IR already carries is kept.
+    The original function is erased. A function without dynamic size is its own
+    bucket 0; declarations, and functions that have a bucket, are left as they
+    are. An unknown target, buckets that do not ascend and a schedule that needs
+    more shared memory than the target has are errors.
+
+    ```mlir
+    func.func @main(%x: tensor<?x64xi8>, %xs: tensor<?xf32>)
+        -> tensor<?x64xf16> {
+      ...
+      %y = odyssey.matmul %x scale %xs, %w scale %ws : ...
+    // becomes, for the bucket of 16 tokens,
+    func.func @main_t16(%x: tensor<?x64xi8>, %xs: tensor<?xf32>)
+        -> tensor<?x64xf16>
+        attributes {odyssey.bucket = 16 : i64, odyssey.function = "main"} {
+      ...
+      %y = odyssey.matmul %x scale %xs, %w scale %ws
+          schedule <path = mma_sync, channels = 64, tokens = 16, k = 64,
+                    channel_warps = 2, token_warps = 1, stages = 2> : ...
+    ```
   }];
   let dependentDialects = ["::odyssey::graph::OdysseyDialect"];
   let options = [
@@ -68,14 +108,28 @@ def Schedule : Pass<"odyssey-schedule", "::mlir::ModuleOp"> {
 def PackWeights : Pass<"odyssey-pack-weights", "::mlir::ModuleOp"> {
   let summary = "give weights and activations the layout that kernels read";
   let description = [{
-    The type of every 4-bit weight that only products use gets the encoding
-    `#fastgemm.packed`, that of every tensor of 8-bit activations
-    `#fastgemm.rows`. The data itself is rewritten when the bundle is written.
+    The type of every 4-bit weight gets the encoding `#fastgemm.packed`, with
+    panels as wide as the widest schedule by hand of its products asks for; that
+    of every tensor of 8-bit activations that an operation makes gets
+    `#fastgemm.rows`. The data itself is rewritten when the bundle is written. A
+    type that has an encoding keeps it, and what a function returns stays plain.
+
+    Errors are a 4-bit weight that something else than a product uses, and 8-bit
+    activations that are an argument or a result of the function with columns that
+    64 does not divide.
 
     ```mlir
     %w = odyssey.weight "w" : tensor<192x64xi4>
     // becomes
     %w = odyssey.weight "w" : tensor<192x64xi4, #fastgemm.packed<channels = 64>>
+    ```
+    ```mlir
+    %q, %s = odyssey.quantize %x
+        : tensor<?x172xf16> -> tensor<?x172xi8>, tensor<?xf32>
+    // becomes
+    %q, %s = odyssey.quantize %x
+        : tensor<?x172xf16>
+        -> tensor<?x172xi8, #fastgemm.rows<stride = 192>>, tensor<?xf32>
     ```
   }];
   let dependentDialects = ["::odyssey::graph::OdysseyDialect"];
@@ -87,7 +141,25 @@ def OutlineKernels : Pass<"odyssey-outline-kernels", "::mlir::ModuleOp"> {
   let description = [{
     Every operation of the graph that computes becomes an `odyssey.launch` of an
     `odyssey.kernel` in the `gpu.module` `@kernels`; equal operations (same kind,
-    types and attributes, whatever their weights) share a kernel.
+    types and attributes, whatever their weights) share a kernel. Weights, rope
+    tables and operations of other dialects stay where they are. A symbol
+    `@kernels` that is there already is an error; without anything to outline no
+    module is made.
+
+    ```mlir
+    %y = odyssey.add %a, %b : tensor<?x64xf16>
+    // becomes
+    %y = odyssey.launch @kernels::@add_n64(%a, %b)
+        : (tensor<?x64xf16>, tensor<?x64xf16>) -> tensor<?x64xf16>
+    // and
+    gpu.module @kernels {
+      odyssey.kernel @add_n64(%a: tensor<?x64xf16>, %b: tensor<?x64xf16>)
+          -> tensor<?x64xf16> attributes {kind = "add"} {
+        %0 = odyssey.add %a, %b : tensor<?x64xf16>
+        odyssey.return %0 : tensor<?x64xf16>
+      }
+    }
+    ```
   }];
   let dependentDialects = ["::odyssey::graph::OdysseyDialect",
                            "::mlir::gpu::GPUDialect"];

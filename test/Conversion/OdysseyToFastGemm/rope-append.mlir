@@ -1,0 +1,60 @@
+// RUN: odyssey-opt %s --split-input-file --pass-pipeline='builtin.module(gpu.module(convert-odyssey-to-fastgemm,canonicalize,cse))' | FileCheck %s
+
+// One CTA a token. Pairs (i, i + d/2) of all query heads, then of all key heads,
+// are rotated in fp32 and rounded; values are copied.
+
+// CHECK-LABEL: gpu.func @fused_input
+// CHECK-SAME: (%[[QKV:.*]]: !llvm.ptr<1>, %[[TABLE:.*]]: !llvm.ptr<1>, %[[P:.*]]: !llvm.ptr<1>, %[[S:.*]]: !llvm.ptr<1>, %[[PAGES:.*]]: !llvm.ptr<1>, %[[KV:.*]]: !llvm.ptr<1>, %[[LAYER:.*]]: i32, %[[Q:.*]]: !llvm.ptr<1>, %[[M:.*]]: i32) kernel
+// CHECK-SAME: grid = [1, 1, 1], per_tokens = [1, 0, 0], block = 32, shared_bytes = 0
+// CHECK-SAME: kind = "rope"
+// A row holds 2 query heads, then one head of keys, 32 bytes on, then the values.
+// CHECK: %[[ROW:.*]] = llvm.getelementptr %[[QKV]]
+// CHECK: %[[KEYS:.*]] = llvm.getelementptr %[[ROW]][32]
+// CHECK: %[[VALUES:.*]] = llvm.getelementptr %[[ROW]][48]
+// The page of the position, 64 tokens each.
+// CHECK: arith.divui %[[POSITION:.*]], %{{.*}} : i32
+// CHECK: arith.remui %[[POSITION]], %{{.*}} : i32
+// CHECK: llvm.getelementptr %[[TABLE]]
+// CHECK: scf.for
+// CHECK: %[[COSINE:.*]] = llvm.load %{{.*}} {alignment = 4 : i64} : !llvm.ptr<1> -> f32
+// CHECK: %[[SINE:.*]] = llvm.load %{{.*}} {alignment = 4 : i64} : !llvm.ptr<1> -> f32
+// CHECK: %[[LOW:.*]] = arith.extf
+// CHECK: %[[HIGH:.*]] = arith.extf
+// CHECK: %[[A:.*]] = arith.mulf %[[LOW]], %[[COSINE]] : f32
+// CHECK: %[[B:.*]] = arith.mulf %[[HIGH]], %[[SINE]] : f32
+// CHECK: %[[FIRST:.*]] = arith.subf %[[A]], %[[B]] : f32
+// CHECK: arith.truncf %[[FIRST]] : f32 to f16
+// CHECK: %[[C:.*]] = arith.mulf %[[HIGH]], %[[COSINE]] : f32
+// CHECK: %[[D:.*]] = arith.mulf %[[LOW]], %[[SINE]] : f32
+// CHECK: %[[SECOND:.*]] = arith.addf %[[C]], %[[D]] : f32
+// CHECK: arith.truncf %[[SECOND]] : f32 to f16
+// CHECK: scf.for
+// CHECK: llvm.getelementptr %[[KEYS]]
+// CHECK: scf.for
+// CHECK: %[[FROM:.*]] = llvm.getelementptr %[[VALUES]]
+// CHECK: %[[VALUE:.*]] = llvm.load %[[FROM]] {alignment = 2 : i64} : !llvm.ptr<1> -> f16
+// CHECK: llvm.store %[[VALUE]]
+gpu.module @kernels {
+  odyssey.kernel @fused_input(%qkv: tensor<?x32xf16>, %t: tensor<128x8xf32>, %p: tensor<?xi32>, %s: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x1x64x8xf16>, %layer: i32) -> tensor<?x16xf16> attributes {kind = "rope"} {
+    %r = odyssey.rope_append %qkv table %t at %p, %s, %pages cache %kv layer %layer heads 2
+        : (tensor<?x32xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x1x64x8xf16> -> tensor<?x16xf16>
+    odyssey.return %r : tensor<?x16xf16>
+  }
+}
+
+// -----
+
+// Three tensors are three addresses.
+
+// CHECK-LABEL: gpu.func @three_inputs
+// CHECK-SAME: (%[[Q:[a-z0-9]*]]: !llvm.ptr<1>, %[[K:[a-z0-9]*]]: !llvm.ptr<1>, %[[V:[a-z0-9]*]]: !llvm.ptr<1>, %[[TABLE:[a-z0-9]*]]: !llvm.ptr<1>
+// CHECK: llvm.getelementptr %[[Q]]
+// CHECK: llvm.getelementptr %[[K]]
+// CHECK: llvm.getelementptr %[[V]]
+gpu.module @kernels {
+  odyssey.kernel @three_inputs(%q: tensor<?x16xf16>, %k: tensor<?x8xf16>, %v: tensor<?x8xf16>, %t: tensor<128x8xf32>, %p: tensor<?xi32>, %s: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x1x64x8xf16>, %layer: i32) -> tensor<?x16xf16> attributes {kind = "rope"} {
+    %r = odyssey.rope_append %q, %k, %v table %t at %p, %s, %pages cache %kv layer %layer heads 2
+        : (tensor<?x16xf16>, tensor<?x8xf16>, tensor<?x8xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x1x64x8xf16> -> tensor<?x16xf16>
+    odyssey.return %r : tensor<?x16xf16>
+  }
+}
