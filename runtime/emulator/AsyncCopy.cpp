@@ -7,6 +7,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Hazards.h"
+#include "Mbarrier.h"
 #include "MemoryOps.h"
 
 #include <algorithm>
@@ -176,20 +177,22 @@ void decodeIssue(InstructionDecoder &in) {
   op.b = source.a;
   op.c = in.constant(static_cast<uint64_t>(source.imm), 64);
   op.flags |= static_cast<uint32_t>(bytes) << 16;
-  if (in.operandCount() == 4 &&
-      in.operand(3).kind == Operand::Kind::Register &&
+  if (in.operandCount() == 4 && in.operand(3).kind == Operand::Kind::Register &&
       in.builder.registerType(in.operand(3).index) == PtxType::Pred)
     return in.fail("unsupported ignore-src predicate");
-  op.rows = in.addRows(
-      {in.operandCount() == 4
-           ? in.use(3, PtxType::U32)
-           : in.constant(static_cast<uint64_t>(bytes), 32)});
+  op.rows = in.addRows({in.operandCount() == 4
+                            ? in.use(3, PtxType::U32)
+                            : in.constant(static_cast<uint64_t>(bytes), 32)});
   in.emit(op);
 }
 
 void decodeCopy(InstructionDecoder &in) {
   if (!in.take("async"))
     return in.unsupportedForm();
+  if (in.take("bulk"))
+    return decodeBulkCopy(in);
+  if (in.take("mbarrier"))
+    return decodeCopyArrival(in);
   Op op;
   if (in.take("commit_group")) {
     in.expectOperands(0);
@@ -210,6 +213,10 @@ void decodeCopy(InstructionDecoder &in) {
 }
 
 } // namespace
+
+void completeCopies(Warp &warp, LaneMask lanes) {
+  complete(warp, lanes, 0, true);
+}
 
 void addAsync(DecodeTable &table) { table["cp"] = decodeCopy; }
 

@@ -38,8 +38,8 @@ Dim3 unflatten(uint64_t linear, Dim3 extent) {
 } // namespace
 
 Warp::Warp(Cta &cta, unsigned index, LaneMask lanes)
-    : program(cta.launch.program), cta(&cta), launch(&cta.launch),
-      index(index), live(lanes) {
+    : program(cta.launch.program), cta(&cta), launch(&cta.launch), index(index),
+      live(lanes) {
   registers = aligned(registerStorage, program->registerBytes, kRowAlignment);
   local = aligned(localStorage, size_t(program->localBytes) * kWarpLanes,
                   kRowAlignment);
@@ -178,6 +178,9 @@ void Cta::reset(Dim3 newId, Dim3 clusterId) {
   std::memset(shared, 0xFF, launch.sharedBytes);
   for (Barrier &barrier : barriers)
     barrier.beginPhase();
+  mbarriers.clear();
+  bulkCopies.clear();
+  copyArrivals.clear();
   uint64_t threads = uint64_t(launch.block.x) * launch.block.y * launch.block.z;
   for (auto &warp : warps) {
     uint64_t left = threads - uint64_t(warp->index) * kWarpLanes;
@@ -189,9 +192,16 @@ void Cta::reset(Dim3 newId, Dim3 clusterId) {
     warp->current = 0;
     warp->copies.clear();
     warp->copyGroups = {};
+    warp->bulkStores.clear();
+    warp->bulkGroups = {};
+    warp->multiplies.clear();
+    warp->multiplyGroups = 0;
+    warp->clusterPhase = 0;
     warp->randomState = launch.options->seed ^
                         (uint64_t(id.x) << 40 | uint64_t(id.y) << 20 | id.z) ^
                         (uint64_t(warp->index) << 56);
+    if (hazards)
+      warp->registerFlow.reset(*launch.program);
     fillSpecials(*warp, clusterId);
   }
   if (hazards)
@@ -215,7 +225,7 @@ bool Cta::complete(unsigned number) {
   if (threads < needed)
     return false;
   if (hazards)
-    hazards->barrierCompleted(barrier.arrived);
+    hazards->completed(number);
   barrier.beginPhase();
   for (auto &warp : warps)
     warp->wake(LaneGroup::State::Barrier, static_cast<uint8_t>(number));
@@ -227,6 +237,8 @@ bool Cta::arrive(Warp &warp, unsigned number, LaneMask lanes,
   Barrier &barrier = barriers[number];
   barrier.expected = threads ? threads : kAllLanes;
   barrier.arrived[warp.index] |= lanes;
+  if (hazards)
+    hazards->arrived(number, warp);
   return complete(number);
 }
 
@@ -234,6 +246,7 @@ void Cta::lanesExited() {
   for (unsigned number = 0; number < barriers.size(); ++number)
     if (barriers[number].expected)
       complete(number);
+  cluster.lanesExited();
 }
 
 Cluster::Cluster(Launch &launch) : launch(launch) {
@@ -241,8 +254,10 @@ Cluster::Cluster(Launch &launch) : launch(launch) {
   for (unsigned rank = 0; rank < count; ++rank) {
     ctas.push_back(std::make_unique<Cta>(*this, launch, rank));
     for (auto &warp : ctas.back()->warps)
-      order.push_back(warp.get());
+      warps.push_back(warp.get());
   }
+  order = warps;
+  arrived.assign(warps.size(), 0);
 }
 
 Cluster::~Cluster() = default;
@@ -259,7 +274,38 @@ void Cluster::reset(uint64_t index) {
                id);
   }
   randomState = launch.options->seed + index;
+  order = warps;
+  phase = 0;
+  arrived.assign(warps.size(), 0);
 }
+
+void Cluster::arrive(Warp &warp, LaneMask lanes) {
+  size_t index = warp.cta->rank * warp.cta->warps.size() + warp.index;
+  arrived[index] |= lanes;
+  warp.clusterPhase = phase;
+  lanesExited();
+}
+
+void Cluster::lanesExited() {
+  bool any = false;
+  for (size_t i = 0; i < warps.size(); ++i) {
+    any |= arrived[i] != 0;
+    if (warps[i]->live & ~arrived[i])
+      return;
+  }
+  if (!any)
+    return;
+  ++phase;
+  arrived.assign(warps.size(), 0);
+  for (auto &cta : ctas)
+    if (cta->hazards)
+      cta->hazards->clusterCompleted();
+  for (Warp *warp : warps)
+    warp->wake(LaneGroup::State::ClusterBarrier, 0);
+}
+
+/// Operations after which another warp gets its turn, in the fixed order too.
+static constexpr uint64_t kWarpSlice = 1 << 13;
 
 bool Cluster::run(uint64_t budget) {
   bool random = launch.options->seed != 0;
@@ -275,9 +321,8 @@ bool Cluster::run(uint64_t budget) {
       if (!warp->runnable())
         continue;
       progress = true;
-      uint64_t slice =
-          random ? 1 + nextRandom(randomState) % 64 : std::max(budget, 1ul);
-      slice = std::min(slice, budget);
+      uint64_t slice = std::min(
+          random ? 1 + nextRandom(randomState) % 64 : kWarpSlice, budget);
       uint64_t left = slice;
       warp->run(left);
       budget -= slice - left;
@@ -304,9 +349,9 @@ void Cluster::reportDeadlock() {
             std::to_string(cta->id.y) + "," + std::to_string(cta->id.z) + ")";
     for (auto &warp : cta->warps)
       for (const LaneGroup &group : warp->groups) {
-        // A group sleeps behind its barrier, but at its warp-wide operation.
+        // A group sleeps behind a barrier, but at any other operation.
         const Op *at =
-            group.state == LaneGroup::State::WarpSync ? group.pc : group.pc - 1;
+            group.state == LaneGroup::State::Barrier ? group.pc - 1 : group.pc;
         const Source &source = launch.program->sources[at->source];
         char lanes[16];
         std::snprintf(lanes, sizeof(lanes), "%08x", group.mask);
@@ -324,9 +369,9 @@ namespace {
 
 /// Operations after which a cluster lets the next one of the grid begin, for
 /// kernels in which a CTA waits for another one.
-constexpr uint64_t kClusterSlice = uint64_t(1) << 24;
+constexpr uint64_t kClusterSlice = uint64_t(1) << 21;
 /// Clusters that one host thread interleaves at most.
-constexpr size_t kResidentClusters = 64;
+constexpr size_t kResidentClusters = 32;
 
 void runWorker(Launch &launch, std::atomic<uint64_t> &next, uint64_t count) {
   std::deque<std::unique_ptr<Cluster>> running;

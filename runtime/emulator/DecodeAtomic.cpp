@@ -134,13 +134,15 @@ template <AtomicOp Kind> Handler integerAtomic(PtxType type) {
   constexpr bool kOrdered = Kind == AtomicOp::Min || Kind == AtomicOp::Max;
   switch (type) {
   case PtxType::B32:
-    return kOrdered ? nullptr : atomicHandler<uint32_t, IntegerAtomic<Kind, uint32_t>>;
+    return kOrdered ? nullptr
+                    : atomicHandler<uint32_t, IntegerAtomic<Kind, uint32_t>>;
   case PtxType::U32:
     return atomicHandler<uint32_t, IntegerAtomic<Kind, uint32_t>>;
   case PtxType::S32:
     return atomicHandler<uint32_t, IntegerAtomic<Kind, int32_t>>;
   case PtxType::B64:
-    return kOrdered ? nullptr : atomicHandler<uint64_t, IntegerAtomic<Kind, uint64_t>>;
+    return kOrdered ? nullptr
+                    : atomicHandler<uint64_t, IntegerAtomic<Kind, uint64_t>>;
   case PtxType::U64:
     return atomicHandler<uint64_t, IntegerAtomic<Kind, uint64_t>>;
   case PtxType::S64:
@@ -212,11 +214,11 @@ template <bool Returns> void decodeAtomic(InstructionDecoder &in) {
   in.take("cta") || in.take("cluster") || in.take("gpu") || in.take("sys");
   takeSpace(in, op);
   static constexpr std::pair<std::string_view, AtomicOp> kNames[] = {
-      {"add", AtomicOp::Add},           {"min", AtomicOp::Min},
-      {"max", AtomicOp::Max},           {"and", AtomicOp::And},
-      {"or", AtomicOp::Or},             {"xor", AtomicOp::Xor},
-      {"exch", AtomicOp::Exchange},     {"cas", AtomicOp::CompareAndSwap},
-      {"inc", AtomicOp::Increment},     {"dec", AtomicOp::Decrement}};
+      {"add", AtomicOp::Add},       {"min", AtomicOp::Min},
+      {"max", AtomicOp::Max},       {"and", AtomicOp::And},
+      {"or", AtomicOp::Or},         {"xor", AtomicOp::Xor},
+      {"exch", AtomicOp::Exchange}, {"cas", AtomicOp::CompareAndSwap},
+      {"inc", AtomicOp::Increment}, {"dec", AtomicOp::Decrement}};
   std::optional<AtomicOp> kind;
   for (auto &[name, value] : kNames)
     if (in.take(name)) {

@@ -9,16 +9,25 @@ namespace {
 
 bool takeComparison(InstructionDecoder &in, Comparison &out) {
   static constexpr std::pair<std::string_view, Comparison> kNames[] = {
-      {"eq", Comparison::Eq},   {"ne", Comparison::Ne},
-      {"lt", Comparison::Lt},   {"le", Comparison::Le},
-      {"gt", Comparison::Gt},   {"ge", Comparison::Ge},
-      {"equ", Comparison::Equ}, {"neu", Comparison::Neu},
-      {"ltu", Comparison::Ltu}, {"leu", Comparison::Leu},
-      {"gtu", Comparison::Gtu}, {"geu", Comparison::Geu},
-      {"num", Comparison::Num}, {"nan", Comparison::Nan},
+      {"eq", Comparison::Eq},
+      {"ne", Comparison::Ne},
+      {"lt", Comparison::Lt},
+      {"le", Comparison::Le},
+      {"gt", Comparison::Gt},
+      {"ge", Comparison::Ge},
+      {"equ", Comparison::Equ},
+      {"neu", Comparison::Neu},
+      {"ltu", Comparison::Ltu},
+      {"leu", Comparison::Leu},
+      {"gtu", Comparison::Gtu},
+      {"geu", Comparison::Geu},
+      {"num", Comparison::Num},
+      {"nan", Comparison::Nan},
       // Unsigned spellings; the type says it already.
-      {"lo", Comparison::Lt},   {"ls", Comparison::Le},
-      {"hi", Comparison::Gt},   {"hs", Comparison::Ge},
+      {"lo", Comparison::Lt},
+      {"ls", Comparison::Le},
+      {"hi", Comparison::Gt},
+      {"hs", Comparison::Ge},
   };
   for (auto &[name, value] : kNames)
     if (in.take(name)) {
@@ -152,9 +161,9 @@ void decodeSignSelect(InstructionDecoder &in) {
 
 void decodeTest(InstructionDecoder &in) {
   static constexpr std::pair<std::string_view, FloatClass> kNames[] = {
-      {"finite", FloatClass::Finite},   {"infinite", FloatClass::Infinite},
-      {"number", FloatClass::Number},   {"notanumber", FloatClass::NotANumber},
-      {"normal", FloatClass::Normal},   {"subnormal", FloatClass::Subnormal}};
+      {"finite", FloatClass::Finite}, {"infinite", FloatClass::Infinite},
+      {"number", FloatClass::Number}, {"notanumber", FloatClass::NotANumber},
+      {"normal", FloatClass::Normal}, {"subnormal", FloatClass::Subnormal}};
   std::string_view name = in.takeAny();
   PtxType type = in.takeType();
   in.expectOperands(2);

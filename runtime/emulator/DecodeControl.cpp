@@ -198,8 +198,7 @@ void decodeCall(InstructionDecoder &in) {
   const Operand *results = &kNone, *arguments = &kNone;
   if (in.operand(at).kind == Operand::Kind::List)
     results = &in.operand(at++);
-  if (at >= in.operandCount() ||
-      in.operand(at).kind != Operand::Kind::Symbol)
+  if (at >= in.operandCount() || in.operand(at).kind != Operand::Kind::Symbol)
     return in.fail("only direct calls are supported");
   const std::string &name = in.operand(at++).name;
   if (at < in.operandCount())
@@ -228,10 +227,8 @@ constexpr uint32_t kAligned = 1;
 constexpr uint32_t kArriveOnly = 2;
 
 const Op *barrierHandler(Warp &warp, const Op *op, LaneMask mask) {
-  if (op->flags & kAligned && (warp.live & ~mask))
-    return warp.fault(op, __builtin_ctz(mask),
-                      "barrier in divergent code: not all threads of the warp "
-                      "execute it");
+  if (op->flags & kAligned && !warp.allMeet(op, mask))
+    return nullptr;
   unsigned lane = static_cast<unsigned>(__builtin_ctz(mask));
   uint32_t number = warp.row<uint32_t>(op->a)[lane];
   uint32_t threads = warp.row<uint32_t>(op->b)[lane];
@@ -344,7 +341,7 @@ const Op *warpBarrier(Warp &warp, const Op *op, LaneMask mask) {
   if (!warp.converged(op, mask, members))
     return nullptr;
   if (warp.cta->hazards)
-    warp.cta->hazards->warpSynchronized(warp, mask);
+    warp.cta->hazards->warpSynchronized(warp);
   return op + 1;
 }
 

@@ -97,8 +97,8 @@ void convertToInteger(InstructionDecoder &in, const ConversionModifiers &how,
   op.a = in.use(1, from);
   if (toBits < bitWidth(to))
     return in.fail("register is narrower than its type");
-  op.run = floatToInteger(from, toBits, isSigned(to), how.rounding,
-                          how.mode.ftz);
+  op.run =
+      floatToInteger(from, toBits, isSigned(to), how.rounding, how.mode.ftz);
   if (!op.run)
     return in.fail("unsupported conversion");
   op.flags = bitWidth(to);
@@ -115,8 +115,8 @@ void convertFloats(InstructionDecoder &in, const ConversionModifiers &how,
     return;
   Op op;
   if (pair) {
-    bool known = how.rounding == Rounding::Nearest ||
-                 how.rounding == Rounding::Zero;
+    bool known =
+        how.rounding == Rounding::Nearest || how.rounding == Rounding::Zero;
     if (from != PtxType::F32 || !how.hasRounding || how.integral || !known ||
         how.mode.ftz || how.mode.saturate)
       return in.fail("unsupported conversion");

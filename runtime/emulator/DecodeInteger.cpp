@@ -171,9 +171,9 @@ void decodeFunnelShift(InstructionDecoder &in) {
   if (!in.take("b32"))
     in.unsupportedForm();
   emitInteger(in,
-              left ? (wrap ? IntegerOp::ShfLeftWrap : IntegerOp::ShfLeftClamp)
-                   : (wrap ? IntegerOp::ShfRightWrap
-                           : IntegerOp::ShfRightClamp),
+              left
+                  ? (wrap ? IntegerOp::ShfLeftWrap : IntegerOp::ShfLeftClamp)
+                  : (wrap ? IntegerOp::ShfRightWrap : IntegerOp::ShfRightClamp),
               PtxType::B32, 3);
 }
 
@@ -395,9 +395,8 @@ void decodeMove(InstructionDecoder &in) {
   in.takeAny();
   if (bitWidth(*type) < 16)
     return in.fail("unsupported type of mov");
-  if (in.operandCount() == 2 &&
-      (in.operand(0).kind == Operand::Kind::Vector ||
-       in.operand(1).kind == Operand::Kind::Vector))
+  if (in.operandCount() == 2 && (in.operand(0).kind == Operand::Kind::Vector ||
+                                 in.operand(1).kind == Operand::Kind::Vector))
     return decodeVectorMove(in, *type);
   if (in.operandCount() == 2 && decodeClockMove(in, *type))
     return;

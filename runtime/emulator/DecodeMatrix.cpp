@@ -9,10 +9,12 @@ namespace odyssey::runtime::emulator {
 
 namespace {
 
-/// `.aligned` instructions need all 32 threads of the warp.
+/// Matrix instructions need all 32 threads of the warp.
 bool wholeWarp(Warp &warp, const Op *op, LaneMask mask) {
   if (mask == kAllLanes)
     return true;
+  if (!warp.allMeet(op, mask))
+    return false;
   warp.fault(op, __builtin_ctz(mask),
              "not all threads of the warp execute a warp-wide instruction");
   return false;
@@ -203,11 +205,10 @@ void decodeIntegerMma(InstructionDecoder &in, unsigned k) {
   if (!in.take("s32"))
     return in.unsupportedForm();
   auto [a, b] = isSignedOperand;
-  Handler handler =
-      k == 32 ? (saturate ? integerMma<32, true>(a, b)
-                          : integerMma<32, false>(a, b))
-              : (saturate ? integerMma<16, true>(a, b)
-                          : integerMma<16, false>(a, b));
+  Handler handler = k == 32 ? (saturate ? integerMma<32, true>(a, b)
+                                        : integerMma<32, false>(a, b))
+                            : (saturate ? integerMma<16, true>(a, b)
+                                        : integerMma<16, false>(a, b));
   emitMma(in, handler, {k / 8, k / 16, 4});
 }
 
@@ -222,9 +223,9 @@ void decodeFloatMma(InstructionDecoder &in, unsigned k) {
     return in.unsupportedForm();
   Handler handler =
       bfloat ? (k == 16 ? floatMma<16, true, false> : floatMma<8, true, false>)
-      : half ? (k == 16 ? floatMma<16, false, true> : floatMma<8, false, true>)
-             : (k == 16 ? floatMma<16, false, false>
-                        : floatMma<8, false, false>);
+      : half
+          ? (k == 16 ? floatMma<16, false, true> : floatMma<8, false, true>)
+          : (k == 16 ? floatMma<16, false, false> : floatMma<8, false, false>);
   emitMma(in, handler, {k / 4, k / 8, half ? 2u : 4u});
 }
 
@@ -232,7 +233,7 @@ void decodeFloatMma(InstructionDecoder &in, unsigned k) {
 void decodeMma(InstructionDecoder &in) {
   if (!in.take("sync") || !in.take("aligned"))
     return in.unsupportedForm();
-  unsigned k = in.take("m16n8k32") ? 32
+  unsigned k = in.take("m16n8k32")   ? 32
                : in.take("m16n8k16") ? 16
                : in.take("m16n8k8")  ? 8
                                      : 0;

@@ -182,8 +182,7 @@ void decodeObjectAccess(InstructionDecoder &in, const Operand &address,
   const Variable *variable = address.elements[0].variable;
   unsigned bits = 0, bytes = bitWidth(type) / 8;
   Op op;
-  std::vector<uint32_t> rows =
-      valueRows(in, values, type, vector, load, bits);
+  std::vector<uint32_t> rows = valueRows(in, values, type, vector, load, bits);
   int64_t offset = address.offset + address.elements[0].offset;
   if (offset < 0 || uint64_t(offset) + bytes * vector > variable->size)
     return in.fail("access outside '" + variable->name + "'");
@@ -230,15 +229,17 @@ template <bool Load> void decodeLoadStore(InstructionDecoder &in) {
     return decodeObjectAccess(in, address, values, type, vector, Load);
   unsigned bits = 0;
   decodeAddress(in, address, op);
-  std::vector<uint32_t> rows =
-      valueRows(in, values, type, vector, Load, bits);
+  std::vector<uint32_t> rows = valueRows(in, values, type, vector, Load, bits);
   if (in.failed())
     return;
   op.rows = in.addRows(rows);
-  op.run = Load ? loadHandler(type, bits, vector)
-                : storeHandler(type, bits, vector);
+  op.run =
+      Load ? loadHandler(type, bits, vector) : storeHandler(type, bits, vector);
   if (!op.run)
     return in.fail("unsupported combination of type, vector and registers");
+  if (Load && vector > 1)
+    in.builder.vectorLoads.push_back(
+        {static_cast<uint32_t>(in.builder.program->ops.size()), vector});
   in.emit(op);
 }
 

@@ -110,8 +110,8 @@ void decodeShuffle(InstructionDecoder &in) {
   op.a = in.use(1, PtxType::B32);
   op.b = in.use(2, PtxType::B32);
   op.c = in.use(3, PtxType::B32);
-  op.rows = in.addRows(
-      {in.use(4, PtxType::B32), in.def(predicate, PtxType::Pred)});
+  op.rows =
+      in.addRows({in.use(4, PtxType::B32), in.def(predicate, PtxType::Pred)});
   in.emit(op);
 }
 
@@ -276,9 +276,8 @@ void decodeMatch(InstructionDecoder &in) {
   Operand nobody;
   const Operand &first = in.operand(0);
   op.d = in.def(first, PtxType::B32);
-  op.rows = in.addRows(
-      {in.def(first.elements.empty() ? nobody : first.elements[0],
-              PtxType::Pred)});
+  op.rows = in.addRows({in.def(
+      first.elements.empty() ? nobody : first.elements[0], PtxType::Pred)});
   op.a = in.use(1, type);
   op.b = in.use(2, PtxType::B32);
   in.emit(op);

@@ -67,6 +67,10 @@ void InstructionDecoder::alsoUses(uint32_t row) {
   pending.push_back({0, row, false});
 }
 
+void InstructionDecoder::alsoDefines(uint32_t row) {
+  pending.push_back({0, row, true});
+}
+
 namespace {
 
 const std::unordered_map<std::string_view, Special> &specialNames() {
@@ -125,10 +129,9 @@ uint64_t floatBits(const Operand &operand, PtxType type) {
   case PtxType::B64:
     return operand.bits;
   default:
-    return operand.singleBits
-               ? *operand.singleBits
-               : std::bit_cast<uint32_t>(
-                     static_cast<float>(std::bit_cast<double>(operand.bits)));
+    return operand.singleBits ? *operand.singleBits
+                              : std::bit_cast<uint32_t>(static_cast<float>(
+                                    std::bit_cast<double>(operand.bits)));
   }
 }
 

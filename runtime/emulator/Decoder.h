@@ -64,9 +64,7 @@ public:
   std::string_view takeAny();
   /// The next modifier must be a type of those that `accepts` allows.
   PtxType takeType();
-  bool modifiersLeft() const {
-    return position < instruction.modifiers.size();
-  }
+  bool modifiersLeft() const { return position < instruction.modifiers.size(); }
 
   // Operands.
   size_t operandCount() const { return instruction.operands.size(); }
@@ -93,6 +91,8 @@ public:
   int64_t integer(const Operand &operand);
   /// Notes that the operation also reads a row that it writes.
   void alsoUses(uint32_t row);
+  /// Notes a row that the operation writes and that is no operand.
+  void alsoDefines(uint32_t row);
 
   // Errors.
   void fail(const std::string &what);
@@ -150,6 +150,8 @@ public:
   std::vector<RowInfo> rows;
   std::vector<RowUse> uses;
   const Function *function = nullptr;
+  /// Vector loads: the op, and the number of its elements.
+  std::vector<std::pair<uint32_t, unsigned>> vectorLoads;
 
 private:
   struct DecodedFunction {
@@ -170,6 +172,8 @@ private:
   Status layOutVariables();
   Status decodeFunction(const Function &function);
   Status checkNoRecursion();
+  void findDeadElements();
+  void listOpRows();
   void finish();
 
   std::unordered_map<const Function *, DecodedFunction> decoded;
@@ -198,6 +202,9 @@ void addAtomic(DecodeTable &table);
 void addWarpWide(DecodeTable &table);
 void addAsync(DecodeTable &table);
 void addMatrix(DecodeTable &table);
+void addMbarrier(DecodeTable &table);
+void addWarpgroup(DecodeTable &table);
+void addCluster(DecodeTable &table);
 
 /// Forms of barrier and fence that exist for clusters and asynchronous copies.
 void decodeClusterBarrier(InstructionDecoder &in);

@@ -52,12 +52,12 @@ class EmulatorDevice : public Device {
 public:
   explicit EmulatorDevice(const EmulatorOptions &options)
       : options(options), memory(options.checkHazards),
-        threads(options.threads ? options.threads
-                                : std::max(1u,
-                                           std::thread::hardware_concurrency())) {
+        threads(options.threads
+                    ? options.threads
+                    : std::max(1u, std::thread::hardware_concurrency())) {
     deviceProperties.kind = "emulator";
-    deviceProperties.name = hasAvx512() ? "PTX emulator (AVX-512 VNNI)"
-                                        : "PTX emulator (portable)";
+    deviceProperties.name =
+        hasAvx512() ? "PTX emulator (AVX-512 VNNI)" : "PTX emulator (portable)";
     deviceProperties.multiprocessors = static_cast<int>(threads);
     deviceProperties.totalMemoryBytes = size_t(1) << 40;
     deviceProperties.maxSharedBytesPerBlock = kMaxSharedBytes;
@@ -97,14 +97,12 @@ public:
     ODYSSEY_RETURN_IF_ERROR(fault);
     if (bytes == 0)
       return Status::success();
-    ODYSSEY_ASSIGN_OR_RETURN(uint8_t *from,
-                             memory.range(source, bytes, false));
+    ODYSSEY_ASSIGN_OR_RETURN(uint8_t *from, memory.range(source, bytes, false));
     std::memcpy(destination, from, bytes);
     return Status::success();
   }
 
-  Status fill(DeviceAddress destination, uint8_t value,
-              size_t bytes) override {
+  Status fill(DeviceAddress destination, uint8_t value, size_t bytes) override {
     ODYSSEY_RETURN_IF_ERROR(checkNotRecording("fill"));
     if (bytes == 0)
       return Status::success();
@@ -222,8 +220,8 @@ Status EmulatorDevice::allocateVariables(PtxModule &module,
         return unsupported("initialiser of '" + variable->name + "' names '" +
                            relocation.symbol + "'");
       uint64_t value = addresses[named->second] + relocation.addend;
-      ODYSSEY_RETURN_IF_ERROR(copyToDevice(address + relocation.offset, &value,
-                                           relocation.bytes));
+      ODYSSEY_RETURN_IF_ERROR(
+          copyToDevice(address + relocation.offset, &value, relocation.bytes));
     }
   return Status::success();
 }
@@ -317,15 +315,15 @@ EmulatorDevice::prepare(const LaunchRequest &request) const {
     return refuse("block " + text(request.block) + " has more than " +
                   std::to_string(kMaxThreadsPerBlock) + " threads");
   if (count(request.cluster) > kMaxClusterSize ||
-      request.grid.x % request.cluster.x || request.grid.y % request.cluster.y ||
-      request.grid.z % request.cluster.z)
+      request.grid.x % request.cluster.x ||
+      request.grid.y % request.cluster.y || request.grid.z % request.cluster.z)
     return refuse("cluster " + text(request.cluster) +
                   " does not divide the grid, or is too large");
   Dim3 required{program.requiredThreads[0], program.requiredThreads[1],
                 program.requiredThreads[2]};
-  if (required.x && (required.x != request.block.x ||
-                     required.y != request.block.y ||
-                     required.z != request.block.z))
+  if (required.x &&
+      (required.x != request.block.x || required.y != request.block.y ||
+       required.z != request.block.z))
     return refuse("block " + text(request.block) + " is not " + text(required) +
                   " as .reqntid demands");
   Dim3 most{program.maxThreads[0], program.maxThreads[1],
@@ -335,15 +333,16 @@ EmulatorDevice::prepare(const LaunchRequest &request) const {
                   text(most));
   Dim3 cluster{program.requiredCluster[0], program.requiredCluster[1],
                program.requiredCluster[2]};
-  if (cluster.x && (cluster.x != request.cluster.x ||
-                    cluster.y != request.cluster.y ||
-                    cluster.z != request.cluster.z))
+  if (cluster.x &&
+      (cluster.x != request.cluster.x || cluster.y != request.cluster.y ||
+       cluster.z != request.cluster.z))
     return refuse("cluster " + text(request.cluster) + " is not " +
                   text(cluster) + " as .reqnctapercluster demands");
   uint64_t shared = uint64_t(program.staticSharedBytes) + request.sharedBytes;
   if (shared > kMaxSharedBytes)
-    return refuse(std::to_string(shared) + " bytes of shared memory are more "
-                                           "than " +
+    return refuse(std::to_string(shared) +
+                  " bytes of shared memory are more "
+                  "than " +
                   std::to_string(kMaxSharedBytes));
   if (request.arguments.size() != program.parameters.size())
     return refuse("got " + std::to_string(request.arguments.size()) +
@@ -363,8 +362,7 @@ EmulatorDevice::prepare(const LaunchRequest &request) const {
     if (argument.size != parameter.size)
       return refuse("argument " + std::to_string(i) + " has " +
                     std::to_string(argument.size) + " bytes, parameter '" +
-                    parameter.name + "' has " +
-                    std::to_string(parameter.size));
+                    parameter.name + "' has " + std::to_string(parameter.size));
     std::memcpy(prepared.parameters.data() + parameter.offset, &argument.bits,
                 std::min<size_t>(argument.size, sizeof(argument.bits)));
   }
@@ -391,8 +389,8 @@ Status EmulatorDevice::run(const PreparedLaunch &prepared) {
   launch.cluster = prepared.cluster;
   launch.parameters = prepared.parameters;
   launch.dynamicSharedBytes = prepared.sharedBytes;
-  launch.sharedBytes = prepared.program->staticSharedBytes +
-                       prepared.sharedBytes;
+  launch.sharedBytes =
+      prepared.program->staticSharedBytes + prepared.sharedBytes;
   launch.memory = &memory;
   launch.options = &options;
   launch.gridId = ++launches;

@@ -171,11 +171,12 @@ float perturbed(FloatOp op, float a, float b, double exact) {
   return static_cast<float>(exact + unit * room);
 }
 
-template <FloatOp Kind, bool Ftz, bool Perturb> float approximate(float a, float b) {
+template <FloatOp Kind, bool Ftz, bool Perturb>
+float approximate(float a, float b) {
   float x = flush<Ftz>(a), y = flush<Ftz>(b);
   double exact = reference(Kind, x, y);
-  float result = Perturb ? perturbed(Kind, x, y, exact)
-                         : static_cast<float>(exact);
+  float result =
+      Perturb ? perturbed(Kind, x, y, exact) : static_cast<float>(exact);
   return finish<Ftz, false>(result);
 }
 

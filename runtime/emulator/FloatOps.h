@@ -49,8 +49,8 @@ struct FloatMode {
 
 /// The handler of an operation, or null where there is none.
 Handler floatHandler(FloatOp op, PtxType type, const FloatMode &mode);
-/// The handler of an operation whose error PTX only bounds. It rounds correctly,
-/// or moves results within the bound if `perturb` is set.
+/// The handler of an operation whose error PTX only bounds. It rounds
+/// correctly, or moves results within the bound if `perturb` is set.
 Handler approximateHandler(FloatOp op, PtxType type, bool ftz, bool perturb);
 
 /// Decodes the floating-point forms of an opcode that has integer ones too.

@@ -202,9 +202,8 @@ private:
     instruction.opcode = std::string(full.substr(0, dot));
     while (dot != std::string_view::npos) {
       size_t end = full.find('.', dot + 1);
-      instruction.modifiers.emplace_back(
-          full.substr(dot + 1, end == std::string_view::npos ? end
-                                                             : end - dot - 1));
+      instruction.modifiers.emplace_back(full.substr(
+          dot + 1, end == std::string_view::npos ? end : end - dot - 1));
       dot = end;
     }
     while (!stream.peek().is(';')) {
@@ -309,7 +308,9 @@ private:
     const Token &token = stream.next();
     if (token.kind == Token::Kind::Integer) {
       operand.kind = Operand::Kind::Integer;
-      operand.bits = minus ? -token.bits : complement ? ~token.bits : token.bits;
+      operand.bits = minus        ? -token.bits
+                     : complement ? ~token.bits
+                                  : token.bits;
       return Status::success();
     }
     if (complement)

@@ -15,6 +15,7 @@
 #include "odyssey/runtime/Emulator.h"
 
 #include <atomic>
+#include <map>
 #include <memory>
 #include <mutex>
 
@@ -57,11 +58,15 @@ struct LaneGroup {
     Barrier,
     /// Waits at barrier.cluster.wait.
     ClusterBarrier,
+    /// Waits for a phase of an mbarrier.
+    Mbarrier,
   };
   const Op *pc = nullptr;
   LaneMask mask = 0;
   State state = State::Runnable;
   uint8_t barrier = 0;
+  /// Lanes that an `.aligned` instruction at `pc` has been seen to miss.
+  LaneMask awaited = 0;
   std::vector<const Op *> stack;
 };
 
@@ -82,6 +87,83 @@ struct PendingCopy {
   std::array<uint32_t, kWarpLanes> destination;
   std::array<uint32_t, kWarpLanes> sourceBytes;
   std::array<const uint8_t *, kWarpLanes> source;
+};
+
+/// A copy that cp.async.bulk issued and that has not been written yet.
+struct BulkCopy {
+  const Op *op = nullptr;
+  /// Offset into the shared memory of the CTA that receives it.
+  uint32_t destination = 0;
+  uint32_t bytes = 0;
+  uint32_t mbarrier = 0;
+  const uint8_t *source = nullptr;
+};
+
+/// A copy from shared to global memory that cp.async.bulk issued.
+struct BulkStore {
+  unsigned lane = 0;
+  /// Number of its group, 0 before the commit.
+  uint32_t group = 0;
+  uint32_t source = 0;
+  uint32_t bytes = 0;
+  uint8_t *destination = nullptr;
+  const Op *op = nullptr;
+};
+
+/// A wgmma.mma_async that has been issued and not computed.
+struct PendingMultiply {
+  const Op *op = nullptr;
+  uint64_t aDescriptor = 0, bDescriptor = 0;
+  bool accumulate = true;
+  /// Number of its group, 0 before the commit.
+  uint32_t group = 0;
+};
+
+/// An mbarrier object. Its state is kept here and not in the 8 bytes of shared
+/// memory that stand for it, which are opaque to programs.
+struct Mbarrier {
+  uint32_t expected = 0;
+  uint32_t pending = 0;
+  int64_t bytes = 0;
+  /// Number of the phase that is not complete yet.
+  uint64_t phase = 0;
+  /// What arrivals of this phase, and of the completed ones, released.
+  std::vector<uint32_t> clock, completedClock;
+  /// The warp that initialised it, and its clock then (see Hazards.h).
+  uint32_t initWarp = 0, initClock = 0;
+};
+
+/// cp.async.mbarrier.arrive: lanes whose arrival waits for their copies.
+struct CopyArrival {
+  Warp *warp = nullptr;
+  const Op *op = nullptr;
+  LaneMask lanes = 0;
+  uint32_t mbarrier = 0;
+};
+
+/// Which registers the multiplications of wgmma in flight use, and what was
+/// touched since the last wgmma.fence. Only when hazards are checked.
+class RegisterFlow {
+public:
+  void reset(const Program &program);
+  /// An operation is about to run. False after a fault.
+  bool execute(Warp &warp, const Op *op);
+  /// A multiplication is issued, or waited for.
+  bool issue(Warp &warp, const Op *op);
+  void done(Warp &warp, const Op *op);
+  void fence() { lastFence = time; }
+
+  /// The kernel has multiplications at all.
+  bool active = false;
+
+private:
+  struct Row {
+    uint64_t touched = 0;
+    uint32_t accumulators = 0, operands = 0;
+  };
+  /// By offset into the warp's registers.
+  std::unordered_map<uint32_t, Row> rows;
+  uint64_t time = 1, lastFence = 1;
 };
 
 class Warp {
@@ -109,6 +191,9 @@ public:
   /// True when all live lanes of `members` are among `mask`. Otherwise the
   /// present group has been put to sleep at `op` and the handler returns null.
   bool converged(const Op *op, LaneMask mask, LaneMask members);
+  /// The same for an `.aligned` instruction, which all threads of the warp have
+  /// to execute: a fault when one of them ends instead.
+  bool allMeet(const Op *op, LaneMask mask);
   /// Puts the present group to sleep; it continues at `next`.
   const Op *block(const Op *next, LaneGroup::State state, uint8_t barrier = 0);
   /// Lets other groups and warps run before `next`.
@@ -141,6 +226,13 @@ public:
 
   std::vector<PendingCopy> copies;
   std::array<uint32_t, kWarpLanes> copyGroups = {};
+  std::vector<BulkStore> bulkStores;
+  std::array<uint32_t, kWarpLanes> bulkGroups = {};
+  std::vector<PendingMultiply> multiplies;
+  uint32_t multiplyGroups = 0;
+  RegisterFlow registerFlow;
+  /// Generation of the cluster's barrier that this warp arrived in.
+  uint64_t clusterPhase = 0;
 
   /// Allocations that memory operations used last, by operation.
   static constexpr unsigned kCacheSlots = 64;
@@ -156,7 +248,6 @@ private:
   bool rotate = false;
   std::vector<uint8_t> registerStorage;
   std::vector<uint8_t> localStorage;
-  friend class Cta;
 };
 
 inline constexpr unsigned kNamedBarriers = 16;
@@ -204,6 +295,10 @@ public:
   std::vector<std::unique_ptr<Warp>> warps;
   std::array<Barrier, kNamedBarriers> barriers;
   std::unique_ptr<HazardChecker> hazards;
+  /// By offset into the shared memory.
+  std::map<uint32_t, Mbarrier> mbarriers;
+  std::vector<BulkCopy> bulkCopies;
+  std::vector<CopyArrival> copyArrivals;
 
 private:
   bool complete(unsigned barrier);
@@ -222,11 +317,22 @@ public:
   /// the launch has a fault.
   bool run(uint64_t budget);
 
+  /// barrier.cluster: lanes of `warp` arrive.
+  void arrive(Warp &warp, LaneMask lanes);
+  /// Completes the barrier if it only waited for lanes that have exited.
+  void lanesExited();
+  uint64_t barrierPhase() const { return phase; }
+
   Launch &launch;
   std::vector<std::unique_ptr<Cta>> ctas;
 
 private:
   void reportDeadlock();
+
+  uint64_t phase = 0;
+  /// For each warp of `warps` the lanes that arrived at the barrier.
+  std::vector<LaneMask> arrived;
+  std::vector<Warp *> warps;
 
   std::vector<Warp *> order;
   uint64_t randomState = 0;

@@ -164,8 +164,8 @@ void multiplyFloats(const FloatTile &tile, const TileOperands &operands) {
   forEachResult([&](unsigned row, unsigned column, unsigned i, unsigned lane) {
     // Two f16 results share a register.
     unsigned shift = 16 * (i % 2);
-    uint32_t bits = tile.halfAccumulator ? operands.c[i / 2][lane]
-                                         : operands.c[i][lane];
+    uint32_t bits =
+        tile.halfAccumulator ? operands.c[i / 2][lane] : operands.c[i][lane];
     float sum = tile.halfAccumulator ? halfToFloat(uint16_t(bits >> shift))
                                      : asFloat(bits);
     for (unsigned k = 0; k < tile.k; k += tile.chunk)

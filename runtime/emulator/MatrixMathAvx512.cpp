@@ -13,12 +13,11 @@ namespace odyssey::runtime::emulator {
 
 namespace {
 
-/// Columns 2t (odd = false) or 2t + 1 of B at k group `group`, for the four t of
-/// each 128-bit part: what the lanes of a vector of c registers need.
+/// Columns 2t (odd = false) or 2t + 1 of B at k group `group`, for the four t
+/// of each 128-bit part: what the lanes of a vector of c registers need.
 inline __m512i spreadColumns(__m512i low, __m512i high, int group, bool odd) {
   int base = (odd ? 4 : 0) + group;
-  __m128i index =
-      _mm_setr_epi32(base, base + 8, base + 16, base + 24);
+  __m128i index = _mm_setr_epi32(base, base + 8, base + 16, base + 24);
   return _mm512_permutex2var_epi32(low, _mm512_broadcast_i32x4(index), high);
 }
 
@@ -68,12 +67,11 @@ bool multiplyIntegersAvx512(const IntegerTile &tile,
   if (!tile.aSigned || !tile.bSigned || tile.saturate)
     return false;
   // sum[2 r + j]: part r of the rows (0-3, 4-7, 8-11, 12-15), column 2t + j.
-  __m512i sum[8], columns[2] = {_mm512_setzero_si512(),
-                                _mm512_setzero_si512()};
+  __m512i sum[8], columns[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
   for (int part = 0; part < 4; ++part)
     for (int j = 0; j < 2; ++j)
-      sum[part * 2 + j] = _mm512_loadu_si512(
-          operands.c[part / 2 * 2 + j] + part % 2 * 16);
+      sum[part * 2 + j] =
+          _mm512_loadu_si512(operands.c[part / 2 * 2 + j] + part % 2 * 16);
   multiplyHalf(operands.a[0], operands.a[1], operands.b[0], sum, columns);
   if (tile.k == 32)
     multiplyHalf(operands.a[2], operands.a[3], operands.b[1], sum, columns);
@@ -121,8 +119,7 @@ constexpr int kZeroExponent = -20000;
 inline __m512i exponents(__m512 value, int least) {
   __m512i e = _mm512_cvtps_epi32(_mm512_getexp_ps(value));
   e = _mm512_max_epi32(e, _mm512_set1_epi32(least));
-  __mmask16 zero =
-      _mm512_cmp_ps_mask(value, _mm512_setzero_ps(), _CMP_EQ_OQ);
+  __mmask16 zero = _mm512_cmp_ps_mask(value, _mm512_setzero_ps(), _CMP_EQ_OQ);
   return _mm512_mask_mov_epi32(e, zero, _mm512_set1_epi32(kZeroExponent));
 }
 
@@ -142,16 +139,15 @@ inline __m512 roundSum(__m512i first, __m512i second, __m512i shift) {
                                   _mm512_cvtepi32_ps(shift), kTowardZero);
   __m512 halves[2];
   for (int h = 0; h < 2; ++h) {
-    __m256i a = h ? _mm512_extracti64x4_epi64(first, 1)
-                  : _mm512_castsi512_si256(first);
+    __m256i a =
+        h ? _mm512_extracti64x4_epi64(first, 1) : _mm512_castsi512_si256(first);
     __m256i b = h ? _mm512_extracti64x4_epi64(second, 1)
                   : _mm512_castsi512_si256(second);
-    __m256i s = h ? _mm512_extracti64x4_epi64(shift, 1)
-                  : _mm512_castsi512_si256(shift);
+    __m256i s =
+        h ? _mm512_extracti64x4_epi64(shift, 1) : _mm512_castsi512_si256(shift);
     __m512d sum = _mm512_add_pd(_mm512_cvtepi32_pd(a), _mm512_cvtepi32_pd(b));
     sum = _mm512_scalef_pd(sum, _mm512_cvtepi32_pd(s));
-    halves[h] =
-        _mm512_castps256_ps512(_mm512_cvt_roundpd_ps(sum, kTowardZero));
+    halves[h] = _mm512_castps256_ps512(_mm512_cvt_roundpd_ps(sum, kTowardZero));
   }
   return _mm512_insertf32x8(halves[0], _mm512_castps512_ps256(halves[1]), 1);
 }
@@ -161,13 +157,13 @@ template <unsigned Count>
 inline __m512 dotColumn(const __m512 *a, const __m512i *aExponents,
                         const float *b, const int *bExponents, int fraction,
                         __m512 c) {
-  __m512i greatest = _mm512_max_epi32(exponents(c, -126),
-                                      _mm512_set1_epi32(-126));
+  __m512i greatest =
+      _mm512_max_epi32(exponents(c, -126), _mm512_set1_epi32(-126));
 #pragma clang loop unroll(full)
   for (unsigned k = 0; k < Count; ++k)
     greatest = _mm512_max_epi32(
-        greatest, _mm512_add_epi32(aExponents[k],
-                                   _mm512_set1_epi32(bExponents[k])));
+        greatest,
+        _mm512_add_epi32(aExponents[k], _mm512_set1_epi32(bExponents[k])));
   __m512i up = _mm512_sub_epi32(_mm512_set1_epi32(fraction), greatest);
   __m512i sum[2] = {alignTo(c, up), _mm512_setzero_si512()};
   // The products are exact in f32, and so is this scaling of them: their
@@ -184,8 +180,7 @@ inline __m512 dotColumn(const __m512 *a, const __m512i *aExponents,
         sum[k / 8], _mm512_cvttps_epi32(_mm512_mul_ps(product, scale)));
   }
   return roundSum<Count>(
-      sum[0], sum[1],
-      _mm512_sub_epi32(greatest, _mm512_set1_epi32(fraction)));
+      sum[0], sum[1], _mm512_sub_epi32(greatest, _mm512_set1_epi32(fraction)));
 }
 
 inline __mmask32 nonFinite(const uint32_t *row) {
@@ -193,14 +188,14 @@ inline __mmask32 nonFinite(const uint32_t *row) {
   __mmask32 result = 0;
   for (int h = 0; h < 2; ++h) {
     __m512i bits = _mm512_loadu_si512(row + 16 * h);
-    result |= _mm512_cmpeq_epi16_mask(_mm512_and_si512(bits, exponent),
-                                      exponent);
+    result |=
+        _mm512_cmpeq_epi16_mask(_mm512_and_si512(bits, exponent), exponent);
   }
   return result;
 }
 
-/// Registers 2t + j of columns: four of C or D as columns j, 2 + j, 4 + j, 6 + j
-/// of 16 rows.
+/// Registers 2t + j of columns: four of C or D as columns j, 2 + j, 4 + j, 6 +
+/// j of 16 rows.
 inline void loadColumns(const uint32_t *const *c, unsigned j,
                         __m512i (&columns)[4]) {
   const __m512i z[4] = {_mm512_loadu_si512(c[j]), _mm512_loadu_si512(c[j] + 16),
@@ -251,13 +246,12 @@ void multiplyFinite(int fraction, const TileOperands &operands) {
     loadColumns(operands.c, j, columns);
     for (unsigned t = 0; t < 4; ++t) {
       __m512 c = _mm512_castsi512_ps(columns[t]);
-      __m256i halves = loadLine(operands.b[0], kTwo ? operands.b[1] : nullptr,
-                                2 * t + j);
+      __m256i halves =
+          loadLine(operands.b[0], kTwo ? operands.b[1] : nullptr, 2 * t + j);
       if (_mm256_testz_si256(halves, _mm256_set1_epi16(0x7FFF))) {
         // All products are 0 (A is finite), so D is C: its significand fits
         // into the fraction bits. Only -0 + 0 is +0.
-        columns[t] =
-            _mm512_castps_si512(_mm512_add_ps(c, _mm512_setzero_ps()));
+        columns[t] = _mm512_castps_si512(_mm512_add_ps(c, _mm512_setzero_ps()));
         continue;
       }
       alignas(64) float b[16];

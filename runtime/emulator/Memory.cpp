@@ -13,14 +13,14 @@ constexpr uint64_t kAlignment = 256;
 /// What fresh memory holds when writes are tracked: NaN in every float type
 /// and a large negative number in every integer type.
 constexpr uint8_t kPoison = 0xFF;
+} // namespace
 
-std::string hex(uint64_t value) {
+std::string hexText(uint64_t value) {
   char text[32];
   std::snprintf(text, sizeof(text), "0x%llx",
                 static_cast<unsigned long long>(value));
   return text;
 }
-} // namespace
 
 AddressSpace::~AddressSpace() {
   for (auto &[base, allocation] : allocations)
@@ -75,7 +75,7 @@ Result<DeviceAddress> AddressSpace::importReadOnly(const void *host,
 Status AddressSpace::free(DeviceAddress address) {
   auto found = allocations.find(address);
   if (found == allocations.end())
-    return invalidArgument("free of " + hex(address) +
+    return invalidArgument("free of " + hexText(address) +
                            ", which is no allocation");
   Allocation &allocation = found->second;
   if (allocation.freed)
@@ -102,9 +102,9 @@ Result<uint8_t *> AddressSpace::range(uint64_t address, size_t bytes,
                                       bool write) {
   const Allocation *allocation = find(address);
   if (!allocation || !allocation->contains(address, bytes))
-    return invalidArgument(std::to_string(bytes) + " bytes at " + hex(address) +
-                           " are no part of an allocation: " +
-                           describe(address));
+    return invalidArgument(
+        std::to_string(bytes) + " bytes at " + hexText(address) +
+        " are no part of an allocation: " + describe(address));
   if (write && allocation->readOnly)
     return invalidArgument("write to '" + allocation->label +
                            "', which is imported for reading");
@@ -124,7 +124,7 @@ void AddressSpace::markWritten(uint64_t address, size_t bytes) {
 std::string AddressSpace::describe(uint64_t address) const {
   auto name = [](const Allocation &allocation) {
     return "'" + allocation.label + "' (" + std::to_string(allocation.size) +
-           " bytes at " + hex(allocation.base) +
+           " bytes at " + hexText(allocation.base) +
            (allocation.freed ? ", freed)" : ")");
   };
   auto after = allocations.upper_bound(address);

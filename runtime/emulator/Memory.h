@@ -39,6 +39,9 @@ inline constexpr uint64_t kClusterStride = uint64_t(1) << 24;
 /// Unmapped bytes between two allocations.
 inline constexpr uint64_t kRedzoneBytes = 64 * 1024;
 
+/// An address as it is printed: 0x1f00.
+std::string hexText(uint64_t value);
+
 struct Allocation {
   uint64_t base = 0;
   uint64_t size = 0;

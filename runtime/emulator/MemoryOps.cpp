@@ -4,8 +4,6 @@
 #include "Hazards.h"
 #include "Targets.h"
 
-#include <cstdio>
-
 namespace odyssey::runtime::emulator {
 
 namespace portable {
@@ -63,13 +61,6 @@ const char *spaceName(Space space) {
   return "";
 }
 
-std::string hex(uint64_t value) {
-  char text[32];
-  std::snprintf(text, sizeof(text), "0x%llx",
-                static_cast<unsigned long long>(value));
-  return text;
-}
-
 /// One lane of an access in the making.
 struct LaneAccess {
   Space space;
@@ -85,7 +76,23 @@ std::string describe(const LaneAccess &access, const char *problem) {
                                                         : "atomic access";
   return std::string(problem) + " " + spaceName(access.space) + " " + verb +
          " of " + std::to_string(access.bytes) + " bytes at " +
-         hex(access.address);
+         hexText(access.address);
+}
+
+/// Calls check(offset, bytes) for the parts of a lane's access that matter:
+/// all, or the elements of a vector that somebody uses.
+template <typename Check>
+bool checkElements(const Op *op, uint64_t offset, unsigned bytes,
+                   const Check &check) {
+  unsigned count = op->flags >> kVectorShift & 7;
+  unsigned dead = op->flags >> kDeadElementShift & 15;
+  if (!count || !dead)
+    return check(offset, bytes);
+  unsigned size = bytes / count;
+  for (unsigned v = 0; v < count; ++v)
+    if (!(dead >> v & 1) && !check(offset + v * size, size))
+      return false;
+  return true;
 }
 
 uint8_t *sharedPointer(Warp &warp, const Op *op, LaneAccess &access) {
@@ -108,12 +115,15 @@ uint8_t *sharedPointer(Warp &warp, const Op *op, LaneAccess &access) {
     warp.fault(op, static_cast<int>(access.lane),
                describe(access, "illegal") + ", the CTA has " +
                    std::to_string(size) + " bytes of shared memory from " +
-                   hex(kSharedBase) + " on");
+                   hexText(kSharedBase) + " on");
     return nullptr;
   }
   HazardChecker *hazards = warp.cta->hazards.get();
-  if (hazards && !hazards->shared(warp, op, access.lane, *owner, offset,
-                                  access.bytes, access.kind))
+  auto check = [&](uint64_t at, unsigned bytes) {
+    return hazards->shared(warp, op, access.lane, *owner, at, bytes,
+                           access.kind);
+  };
+  if (hazards && !checkElements(op, offset, access.bytes, check))
     return nullptr;
   return owner->shared + offset;
 }
@@ -139,8 +149,11 @@ uint8_t *globalPointer(Warp &warp, const Op *op, LaneAccess &access) {
   }
   uint64_t offset = access.address - cached->base;
   HazardChecker *hazards = warp.cta->hazards.get();
-  if (hazards && !hazards->global(warp, op, access.lane, *cached, offset,
-                                  access.bytes, access.kind))
+  auto check = [&](uint64_t at, unsigned bytes) {
+    return hazards->global(warp, op, access.lane, *cached, at, bytes,
+                           access.kind);
+  };
+  if (hazards && !checkElements(op, offset, access.bytes, check))
     return nullptr;
   return cached->host + offset;
 }

@@ -57,6 +57,10 @@ inline constexpr uint32_t kClusterAddress = 16;
 inline constexpr uint32_t kSynchronizing = 32;
 /// ld.nc: the memory must not change while the kernel runs.
 inline constexpr uint32_t kNonCoherent = 64;
+/// Loads of vectors: a bit for each element that no operation uses, and the
+/// number of elements (0 for other operations).
+inline constexpr uint32_t kDeadElementShift = 16;
+inline constexpr uint32_t kVectorShift = 20;
 
 /// Resolves the access of `mask`'s lanes to `bytes` bytes each, at the address
 /// in row op->a plus op->imm. False after a fault.

@@ -10,10 +10,9 @@ namespace odyssey::runtime::emulator {
 
 Status TokenStream::error(const std::string &what) const {
   const Token &token = peek();
-  std::string at =
-      token.kind == Token::Kind::End
-          ? std::string("the end of the module")
-          : "'" + std::string(token.text.substr(0, 40)) + "'";
+  std::string at = token.kind == Token::Kind::End
+                       ? std::string("the end of the module")
+                       : "'" + std::string(token.text.substr(0, 40)) + "'";
   return invalidArgument("line " + std::to_string(token.line) + ": " + what +
                          " at " + at);
 }
@@ -88,8 +87,8 @@ Status parseInitializerElement(TokenStream &stream, Variable &variable,
     if (stream.take('+')) {
       bool minus = stream.take('-');
       ODYSSEY_ASSIGN_OR_RETURN(uint64_t addend, stream.expectInteger());
-      relocation.addend = minus ? -static_cast<int64_t>(addend)
-                                : static_cast<int64_t>(addend);
+      relocation.addend =
+          minus ? -static_cast<int64_t>(addend) : static_cast<int64_t>(addend);
     }
     variable.relocations.push_back(relocation);
     appendBytes(variable.initializer, 0, bytes);
@@ -294,8 +293,8 @@ private:
                                parseVariable(stream, *module, Space::Param));
       if (isEntry) {
         variable->isKernelParam = true;
-        offset = (offset + variable->align - 1) / variable->align *
-                 variable->align;
+        offset =
+            (offset + variable->align - 1) / variable->align * variable->align;
         variable->paramOffset = offset;
         offset += variable->size;
       }

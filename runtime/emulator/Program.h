@@ -28,7 +28,7 @@ inline constexpr LaneMask kAllLanes = ~LaneMask(0);
 /// that comes next, or null when the warp has to choose anew what it runs (a
 /// divergent branch, a wait, an exit, a fault). Whoever returns null has stored
 /// the present lane group's program counter.
-using Handler = const Op *(*)(Warp &warp, const Op *op, LaneMask mask);
+using Handler = const Op *(*)(Warp & warp, const Op *op, LaneMask mask);
 
 struct Op {
   Handler run = nullptr;
@@ -127,6 +127,12 @@ struct Source {
   std::string function;
 };
 
+/// A register row that an operation reads or writes.
+struct OpRow {
+  uint32_t offset = 0;
+  bool isDef = false;
+};
+
 struct Program {
   std::string name;
   unsigned architecture = 80;
@@ -148,8 +154,10 @@ struct Program {
   std::array<uint32_t, 3> maxThreads = {0, 0, 0};
   std::array<uint32_t, 3> requiredThreads = {0, 0, 0};
   std::array<uint32_t, 3> requiredCluster = {0, 0, 0};
-  /// Uses clusters' shared memory, so CTAs of a cluster must run together.
-  bool usesCluster = false;
+  /// The register rows of each operation, for the hazard checker: those of op i
+  /// are opRows[opRowBegin[i]] and on. Empty without wgmma.
+  std::vector<OpRow> opRows;
+  std::vector<uint32_t> opRowBegin;
 };
 
 } // namespace odyssey::runtime::emulator

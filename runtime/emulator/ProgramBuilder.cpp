@@ -1,6 +1,7 @@
 //===- ProgramBuilder.cpp - A kernel and the functions it calls -----------===//
 
 #include "Decoder.h"
+#include "MemoryOps.h"
 
 #include <algorithm>
 
@@ -21,6 +22,9 @@ const DecodeTable &decodeTable() {
     addWarpWide(all);
     addAsync(all);
     addMatrix(all);
+    addMbarrier(all);
+    addWarpgroup(all);
+    addCluster(all);
     return all;
   }();
   return table;
@@ -95,9 +99,9 @@ PtxType ProgramBuilder::registerType(uint32_t index) const {
 uint32_t ProgramBuilder::objectRow(const Variable *variable) {
   auto [slot, added] = objects.try_emplace(variable, 0);
   if (added)
-    slot->second = addRow({RowInfo::Kind::Object,
-                           static_cast<uint32_t>(variable->size), 0,
-                           Special::Zero, 0});
+    slot->second =
+        addRow({RowInfo::Kind::Object, static_cast<uint32_t>(variable->size), 0,
+                Special::Zero, 0});
   return slot->second;
 }
 
@@ -204,9 +208,9 @@ Status ProgramBuilder::decodeFunction(const Function &toDecode) {
     else
       found->second(decoder);
     if (decoder.failed())
-      return decoder.takeError().withContext(
-          "line " + std::to_string(instruction.line) + " '" + instruction.text +
-          "'");
+      return decoder.takeError().withContext("line " +
+                                             std::to_string(instruction.line) +
+                                             " '" + instruction.text + "'");
   }
   // Falling off the end of a function is a return.
   opOfInstruction.push_back(static_cast<uint32_t>(program->ops.size()));
@@ -247,7 +251,24 @@ Status ProgramBuilder::checkNoRecursion() {
   return Status::success();
 }
 
+/// Compilers widen loads: of three words that are needed they make one vector
+/// of four. What nobody uses of it counts as not read.
+void ProgramBuilder::findDeadElements() {
+  std::vector<bool> used(rows.size());
+  for (const RowUse &use : uses)
+    if (!use.isDef)
+      used[use.row] = true;
+  for (auto &[index, count] : vectorLoads) {
+    Op &op = program->ops[index];
+    op.flags |= count << kVectorShift;
+    for (unsigned v = 0; v < count; ++v)
+      if (!used[program->rows[op.rows + v]])
+        op.flags |= 1u << (kDeadElementShift + v);
+  }
+}
+
 void ProgramBuilder::finish() {
+  findDeadElements();
   for (const LabelPatch &patch : labelPatches)
     program->ops[patch.op].imm =
         decoded.at(patch.function).labelOps[patch.label];
@@ -258,6 +279,27 @@ void ProgramBuilder::finish() {
   for (auto &[call, called] : callPatches)
     program->calls[call].target = decoded.at(called).firstOp;
   assignRows(*program, rows, uses);
+  if (options.checkHazards)
+    listOpRows();
+}
+
+/// What the hazard checker needs to follow the registers of wgmma.
+void ProgramBuilder::listOpRows() {
+  bool multiplies = false;
+  for (const Source &source : program->sources)
+    multiplies |= source.text.find("wgmma.mma_async") != std::string::npos;
+  if (!multiplies)
+    return;
+  // The uses are in the order of the operations.
+  for (const RowUse &use : uses) {
+    while (program->opRowBegin.size() <= use.op)
+      program->opRowBegin.push_back(
+          static_cast<uint32_t>(program->opRows.size()));
+    program->opRows.push_back({rows[use.row].offset, use.isDef});
+  }
+  while (program->opRowBegin.size() <= program->ops.size())
+    program->opRowBegin.push_back(
+        static_cast<uint32_t>(program->opRows.size()));
 }
 
 Status ProgramBuilder::build() {

@@ -8,8 +8,8 @@ void assignRows(Program &program, std::vector<RowInfo> &rows,
                 const std::vector<RowUse> &uses) {
   uint64_t end = 0;
   for (RowInfo &row : rows) {
-    uint64_t bytes = row.bytes == 0 ? sizeof(LaneMask)
-                                    : uint64_t(row.bytes) * kWarpLanes;
+    uint64_t bytes =
+        row.bytes == 0 ? sizeof(LaneMask) : uint64_t(row.bytes) * kWarpLanes;
     uint64_t alignment = row.bytes == 0 ? sizeof(LaneMask) : 64;
     end = (end + alignment - 1) / alignment * alignment;
     row.offset = static_cast<uint32_t>(end);

@@ -13,23 +13,18 @@
 
 #define ODYSSEY_PRAGMA(...) _Pragma(#__VA_ARGS__)
 
-#if defined(__x86_64__)
+// Only clang carries the target over to templates and lambdas; other compilers
+// get the portable handlers.
+#if defined(__x86_64__) && defined(__clang__)
 #define ODYSSEY_HAS_AVX512 1
 #include <immintrin.h>
 #define ODYSSEY_AVX512_FEATURES                                                \
   "avx512f,avx512bw,avx512dq,avx512vl,avx512cd,avx512vbmi,avx512vnni,"         \
   "avx512vpopcntdq,avx512bitalg,f16c,fma,bmi,bmi2,lzcnt,popcnt"
-#if defined(__clang__)
 #define ODYSSEY_BEGIN_AVX512                                                   \
   ODYSSEY_PRAGMA(clang attribute push(                                         \
       __attribute__((target(ODYSSEY_AVX512_FEATURES))), apply_to = function))
 #define ODYSSEY_END_AVX512 ODYSSEY_PRAGMA(clang attribute pop)
-#else
-#define ODYSSEY_BEGIN_AVX512                                                   \
-  ODYSSEY_PRAGMA(GCC push_options)                                             \
-  ODYSSEY_PRAGMA(GCC target(ODYSSEY_AVX512_FEATURES))
-#define ODYSSEY_END_AVX512 ODYSSEY_PRAGMA(GCC pop_options)
-#endif
 #endif
 
 /// Before a loop over the 32 lanes: its iterations do not depend on each other,

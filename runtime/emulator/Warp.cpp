@@ -10,6 +10,7 @@
 
 #include "Machine.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
@@ -80,8 +81,23 @@ bool Warp::converged(const Op *op, LaneMask mask, LaneMask members) {
   return false;
 }
 
-const Op *Warp::block(const Op *next, LaneGroup::State state,
-                      uint8_t barrier) {
+bool Warp::allMeet(const Op *op, LaneMask mask) {
+  // Lanes that a guard switches off, or that were awaited and have exited.
+  LaneMask missing = (group().mask | (group().awaited & ~live)) & ~mask;
+  if (missing) {
+    fault(op, __builtin_ctz(missing),
+          "thread does not execute what all threads of its warp must execute");
+    return false;
+  }
+  if (converged(op, mask, live)) {
+    group().awaited = 0;
+    return true;
+  }
+  group().awaited |= live & ~mask;
+  return false;
+}
+
+const Op *Warp::block(const Op *next, LaneGroup::State state, uint8_t barrier) {
   group().pc = next;
   group().state = state;
   group().barrier = barrier;
@@ -123,6 +139,7 @@ void Warp::merge() {
       if (!open(two) || one.pc != two.pc || one.stack != two.stack)
         continue;
       one.mask |= two.mask;
+      one.awaited |= two.awaited;
       one.state = LaneGroup::State::Runnable;
       groups.erase(groups.begin() + static_cast<ptrdiff_t>(j));
     }
@@ -166,15 +183,23 @@ bool Warp::choose() {
   return true;
 }
 
+/// Operations after which another lane group gets its turn: the present one may
+/// wait in a loop for what only the other can do, like the lanes of a warp that
+/// take a lock one after another.
+static constexpr uint64_t kGroupSlice = 1024;
+
 void Warp::run(uint64_t &budget) {
-  uint64_t left = budget;
+  uint64_t total = budget;
   yielded = false;
   while (!groups.empty() && !yielded && choose()) {
     const Op *op = groups[current].pc;
     const Op *end = stop;
+    uint64_t slice = groups.size() > 1 ? std::min(total, kGroupSlice) : total;
+    uint64_t left = slice;
     while (op != end) {
       if (left == 0) {
-        yield(op);
+        groups[current].pc = op;
+        rotate = true;
         op = nullptr;
         break;
       }
@@ -184,16 +209,21 @@ void Warp::run(uint64_t &budget) {
         ++op;
         continue;
       }
+      if (registerFlow.active && !registerFlow.execute(*this, op)) {
+        op = nullptr;
+        break;
+      }
       op = op->run(*this, op, mask);
       if (!op)
         break;
     }
     if (op)
       groups[current].pc = op;
-    if (launch->faulted.load(std::memory_order_relaxed))
+    total -= slice - left;
+    if (total == 0 || launch->faulted.load(std::memory_order_relaxed))
       break;
   }
-  budget = left;
+  budget = total;
 }
 
 } // namespace odyssey::runtime::emulator
