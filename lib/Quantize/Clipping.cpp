@@ -3,13 +3,13 @@
 #include "odyssey/Quantize/Clipping.h"
 
 #include "HessianProduct.h"
-#include "VectorClones.h"
 #include "odyssey/Quantize/RoundToNearest.h"
 #include "odyssey/Reference/ParallelFor.h"
+#include "odyssey/Reference/VectorClones.h"
 
 #include <cmath>
 #include <limits>
-#include <numbers>
+#include <numeric>
 
 using namespace odyssey;
 
@@ -17,11 +17,76 @@ using namespace odyssey;
 /// from memory.
 static constexpr int64_t channelsPerBatch = 32;
 
-/// sums += factor * row.
-ODYSSEY_VECTOR_CLONES static void addScaled(double *sums, const float *row,
-                                            double factor, int64_t size) {
-  for (int64_t i = 0; i < size; ++i)
-    sums[i] += factor * static_cast<double>(row[i]);
+/// A change of an integer, as the row of H that belongs to it.
+struct Change {
+  const float *row;
+  double amount;
+};
+
+/// sums += amount * row of all changes, in their order, four at a time.
+ODYSSEY_VECTOR_CLONES static void addChanges(const Change *changes,
+                                             int64_t count, double *sums,
+                                             int64_t size) {
+  const Change *end = changes + count;
+  for (; end - changes >= 4; changes += 4) {
+    auto [row0, amount0] = changes[0];
+    auto [row1, amount1] = changes[1];
+    auto [row2, amount2] = changes[2];
+    auto [row3, amount3] = changes[3];
+    for (int64_t i = 0; i < size; ++i) {
+      double sum = sums[i] + amount0 * static_cast<double>(row0[i]);
+      sum += amount1 * static_cast<double>(row1[i]);
+      sum += amount2 * static_cast<double>(row2[i]);
+      sums[i] = sum + amount3 * static_cast<double>(row3[i]);
+    }
+  }
+  for (; changes != end; ++changes)
+    for (int64_t i = 0; i < size; ++i)
+      sums[i] += changes->amount * static_cast<double>(changes->row[i]);
+}
+
+/// Sums are kept apart by index modulo `lanes`, which gives vector units work
+/// and the sum an order that does not depend on them.
+static constexpr int64_t lanes = 16;
+
+static double total(const double (&sums)[lanes]) {
+  return std::accumulate(std::begin(sums), std::end(sums), 0.0);
+}
+
+/// linear = q . hw, quadratic = q . hq.
+ODYSSEY_VECTOR_CLONES static void
+multiplyIntegers(const int8_t *q, const double *hw, const double *hq,
+                 int64_t size, double (&linear)[lanes],
+                 double (&quadratic)[lanes]) {
+  auto add = [&](int64_t i, int64_t lane) {
+    linear[lane] += q[i] * hw[i];
+    quadratic[lane] += q[i] * hq[i];
+  };
+  int64_t whole = size / lanes * lanes;
+  for (int64_t i = 0; i < whole; i += lanes)
+    for (int64_t lane = 0; lane < lanes; ++lane)
+      add(i + lane, lane);
+  for (int64_t i = whole; i < size; ++i)
+    add(i, i - whole);
+}
+
+/// Adds up dL/dS of ChannelSearch::slope.
+ODYSSEY_VECTOR_CLONES static void addSlopes(const float *weight,
+                                            const int8_t *q, const double *hw,
+                                            const double *hq, double scale,
+                                            int64_t size,
+                                            double (&slope)[lanes]) {
+  auto add = [&](int64_t i, int64_t lane) {
+    double quotient = static_cast<double>(weight[i]) / scale;
+    double change = quotient < -8 || quotient > 7 ? 0 : quotient;
+    slope[lane] -= 2 * (hw[i] - scale * hq[i]) * (q[i] - change);
+  };
+  int64_t whole = size / lanes * lanes;
+  for (int64_t i = 0; i < whole; i += lanes)
+    for (int64_t lane = 0; lane < lanes; ++lane)
+      add(i + lane, lane);
+  for (int64_t i = whole; i < size; ++i)
+    add(i, i - whole);
 }
 
 namespace {
@@ -60,6 +125,7 @@ private:
   std::span<const double> hw;
   std::vector<double> hq;
   std::vector<int8_t> quantized, next;
+  std::vector<Change> changes;
   float start;
   float scale = 0;
   double lossOfZeros;
@@ -70,29 +136,26 @@ private:
 double ChannelSearch::moveTo(float factor) {
   scale = scaleOf(factor);
   quantizeChannel(weight, scale, next);
+  changes.clear();
   for (size_t i = 0; i < next.size(); ++i)
     if (int change = next[i] - quantized[i])
-      addScaled(hq.data(), statistics.row(i).data(), change,
-                statistics.channels());
+      changes.push_back(
+          {statistics.row(i).data(), static_cast<double>(change)});
+  addChanges(changes.data(), static_cast<int64_t>(changes.size()), hq.data(),
+             statistics.channels());
   quantized.swap(next);
-  double linear = 0, quadratic = 0;
-  for (size_t i = 0; i < quantized.size(); ++i) {
-    linear += quantized[i] * hw[i];
-    quadratic += quantized[i] * hq[i];
-  }
+  double linear[lanes] = {}, quadratic[lanes] = {};
+  multiplyIntegers(quantized.data(), hw.data(), hq.data(),
+                   statistics.channels(), linear, quadratic);
   double s = scale;
-  return lossOfZeros - 2 * s * linear + s * s * quadratic;
+  return lossOfZeros - 2 * s * total(linear) + s * s * total(quadratic);
 }
 
 double ChannelSearch::slope() const {
-  double s = scale, slope = 0;
-  for (size_t i = 0; i < quantized.size(); ++i) {
-    double quotient = static_cast<double>(weight[i]) / s;
-    bool clipped = quotient < -8 || quotient > 7;
-    double change = quantized[i] - (clipped ? 0 : quotient);
-    slope -= 2 * (hw[i] - s * hq[i]) * change;
-  }
-  return slope;
+  double slope[lanes] = {};
+  addSlopes(weight.data(), quantized.data(), hw.data(), hq.data(), scale,
+            statistics.channels(), slope);
+  return total(slope);
 }
 
 /// The learned factor of one channel, with the losses on the way.
@@ -107,12 +170,16 @@ static void learnChannel(ChannelSearch search, const ClippingOptions &options,
       bestLoss = loss;
       bestFactor = factor;
     }
+    return loss;
   };
   for (int i = 1;; ++i) {
     float factor = 1 - i * options.gridStep;
     if (factor < options.smallestFactor)
       break;
-    attempt(factor);
+    double loss = attempt(factor);
+    // Beyond the valley.
+    if (factor < bestFactor - 0.2f && loss > 1.5 * bestLoss)
+      break;
   }
   lossOfGrid = bestLoss;
 

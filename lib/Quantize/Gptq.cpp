@@ -2,8 +2,10 @@
 
 #include "odyssey/Quantize/Gptq.h"
 
-#include "VectorClones.h"
+#include "HessianProduct.h"
+#include "odyssey/Reference/DenseProduct.h"
 #include "odyssey/Reference/ParallelFor.h"
+#include "odyssey/Reference/VectorClones.h"
 
 #include <Eigen/Cholesky>
 #include <Eigen/Core>
@@ -15,16 +17,14 @@
 using namespace odyssey;
 using llvm::createStringError;
 using llvm::Expected;
-
-using Rows =
-    Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+using reference::MatrixView;
 
 struct GptqSolver::Factor {
   /// The input channel that is rounded i-th.
   std::vector<int64_t> order;
   /// Row k holds R_jk / R_kk for j < k, in the order of rounding; the rest of
   /// the row is of no meaning.
-  Rows feedback;
+  DoubleRows feedback;
   double damping = 0;
   int64_t blockSize = 0;
 };
@@ -46,13 +46,15 @@ static constexpr int64_t panelSize = 96;
 
 /// Replaces the lower triangle of `matrix` by L, matrix = L L^T. False where
 /// it is not positive definite. Eigen's own LLT runs on one core only.
-static bool factorizeCholesky(Rows &matrix, unsigned threads) {
+static bool factorizeCholesky(DoubleRows &matrix, unsigned threads) {
   int64_t size = matrix.rows();
+  auto view = MatrixView<const double>::rowMajor(matrix.data(), size, size);
+  auto target = MatrixView<double>::rowMajor(matrix.data(), size, size);
   for (int64_t first = 0; first < size; first += panelSize) {
     int64_t count = std::min(panelSize, size - first);
     int64_t next = first + count, rest = size - next;
     auto corner = matrix.block(first, first, count, count);
-    Eigen::LLT<Eigen::Ref<Rows>> llt(corner);
+    Eigen::LLT<Eigen::Ref<DoubleRows>> llt(corner);
     if (llt.info() != Eigen::Success)
       return false;
     int64_t panels = (rest + panelSize - 1) / panelSize;
@@ -76,9 +78,12 @@ static bool factorizeCholesky(Rows &matrix, unsigned threads) {
           .template solveInPlace<Eigen::OnTheRight>(panel);
     });
     forEachPanel([&](int64_t row, int64_t height) {
-      matrix.block(row, next, height, row + height - next).noalias() -=
-          matrix.block(row, first, height, count) *
-          matrix.block(next, first, row + height - next, count).transpose();
+      DoubleRows negative = -matrix.block(row, first, height, count);
+      int64_t width = row + height - next;
+      reference::multiplyAdd(
+          MatrixView<const double>::rowMajor(negative.data(), height, count),
+          view.block(next, first, width, count).transposed(),
+          target.block(row, next, height, width));
     });
   }
   return true;
@@ -116,7 +121,7 @@ Expected<GptqSolver> GptqSolver::create(const InputStatistics &statistics,
   // With the channels in reverse, L L^T of H gives R = L with its rows and
   // columns in reverse again.
   std::vector<int64_t> reversed(factor->order.rbegin(), factor->order.rend());
-  Rows &lower = factor->feedback;
+  DoubleRows &lower = factor->feedback;
   lower.resize(k, k);
   constexpr double largestDamping = 1e6;
   for (double damping = options.damping;;
@@ -182,13 +187,15 @@ std::vector<int8_t> GptqSolver::quantize(std::span<const float> weight,
   int64_t n = static_cast<int64_t>(scale.size());
   int64_t k = static_cast<int64_t>(factor->order.size());
   std::vector<int8_t> result(n * k);
+  auto feedback =
+      MatrixView<const double>::rowMajor(factor->feedback.data(), k, k);
 
   auto quantizeBatch = [&](int64_t first) {
     int64_t count = std::min(channelsPerBatch, n - first);
     // A row for each input channel in the order of rounding. Channels beyond
     // `count` are zeros.
-    Rows weights = Rows::Zero(k, channelsPerBatch);
-    Rows errors(k, channelsPerBatch), pending;
+    DoubleRows weights = DoubleRows::Zero(k, channelsPerBatch);
+    DoubleRows errors(k, channelsPerBatch), pending;
     double scales[channelsPerBatch] = {};
     int8_t integers[channelsPerBatch];
     for (int64_t c = 0; c < count; ++c) {
@@ -198,8 +205,12 @@ std::vector<int8_t> GptqSolver::quantize(std::span<const float> weight,
     }
     for (int64_t block = 0; block < k; block += factor->blockSize) {
       int64_t size = std::min(factor->blockSize, k - block);
-      pending.noalias() =
-          factor->feedback.block(block, 0, size, block) * errors.topRows(block);
+      pending.setZero(size, channelsPerBatch);
+      reference::multiplyAdd(
+          feedback.block(block, 0, size, block),
+          MatrixView<const double>::rowMajor(errors.data(), block,
+                                             channelsPerBatch),
+          MatrixView<double>::rowMajor(pending.data(), size, channelsPerBatch));
       for (int64_t i = block; i < block + size; ++i) {
         roundInputChannel(weights.row(i).data(), pending.row(i - block).data(),
                           factor->feedback.row(i).data() + block,

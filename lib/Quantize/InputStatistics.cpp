@@ -2,9 +2,8 @@
 
 #include "odyssey/Quantize/InputStatistics.h"
 
+#include "odyssey/Reference/DenseProduct.h"
 #include "odyssey/Reference/ParallelFor.h"
-
-#include <Eigen/Core>
 
 #include <algorithm>
 #include <cassert>
@@ -12,11 +11,8 @@
 
 using namespace odyssey;
 
-using RowMajor =
-    Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-
-/// Columns of H that one task computes.
-static constexpr int64_t tileSize = 96;
+/// Rows and columns of H that one task computes.
+static constexpr int64_t tileSize = 192;
 
 InputStatistics::InputStatistics(int64_t channels)
     : size(channels), moments(channels * channels), largest(channels) {}
@@ -24,33 +20,36 @@ InputStatistics::InputStatistics(int64_t channels)
 void InputStatistics::add(const reference::Matrix &x, unsigned threads) {
   assert(x.columns == size);
   count += x.rows;
-  Eigen::Map<const RowMajor> inputs(x.values.data(), x.rows, size);
-  Eigen::Map<RowMajor> sums(moments.data(), size, size);
-  int64_t tiles = (size + tileSize - 1) / tileSize;
+  using reference::MatrixView;
+  auto inputs =
+      MatrixView<const float>::rowMajor(x.values.data(), x.rows, size);
+  auto sums = MatrixView<float>::rowMajor(moments.data(), size, size);
   // Tiles of the upper triangle, each copied to the lower one at once.
   struct Tile {
     int64_t row, column;
   };
   std::vector<Tile> upper;
-  for (int64_t row = 0; row < tiles; ++row)
-    for (int64_t column = row; column < tiles; ++column)
-      upper.push_back({row * tileSize, column * tileSize});
-  auto width = [&](int64_t first) { return std::min(tileSize, size - first); };
-  reference::parallelFor(
-      static_cast<int64_t>(upper.size()), x.rows * tileSize * tileSize, threads,
-      [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) {
-          auto [row, column] = upper[i];
-          auto tile = sums.block(row, column, width(row), width(column));
-          tile.noalias() += inputs.middleCols(row, width(row)).transpose() *
-                            inputs.middleCols(column, width(column));
-          // Adding up the lower triangle apart could differ in the last bit.
-          for (int64_t r = row; r < row + tile.rows(); ++r)
-            for (int64_t c = std::max(r + 1, column); c < column + tile.cols();
-                 ++c)
-              sums(c, r) = sums(r, c);
-        }
-      });
+  for (int64_t row = 0; row < size; row += tileSize)
+    for (int64_t column = row; column < size; column += tileSize)
+      upper.push_back({row, column});
+  auto addTile = [&](Tile tile) {
+    int64_t height = std::min(tileSize, size - tile.row);
+    int64_t width = std::min(tileSize, size - tile.column);
+    reference::multiplyAdd(
+        inputs.block(0, tile.row, x.rows, height).transposed(),
+        inputs.block(0, tile.column, x.rows, width),
+        sums.block(tile.row, tile.column, height, width));
+    for (int64_t i = tile.row; i < tile.row + height; ++i)
+      for (int64_t j = std::max(i + 1, tile.column); j < tile.column + width;
+           ++j)
+        moments[j * size + i] = moments[i * size + j];
+  };
+  reference::parallelFor(static_cast<int64_t>(upper.size()),
+                         x.rows * tileSize * tileSize, threads,
+                         [&](int64_t begin, int64_t end) {
+                           for (int64_t i = begin; i < end; ++i)
+                             addTile(upper[i]);
+                         });
   for (int64_t token = 0; token < x.rows; ++token) {
     std::span<const float> row = x.row(token);
     for (int64_t i = 0; i < size; ++i)

@@ -9,6 +9,9 @@
 #include "odyssey/Reference/Products.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
 #include <limits>
 #include <numeric>
 #include <optional>
@@ -196,7 +199,7 @@ Error Walk::quantizeTogether(
   InputStatistics statistics(k);
   if (Error error = forEachSample(
           prefix + members[0].name, workPerToken + statisticsWork(k),
-          [&](Sample &sample) { return asQuantized(computeInput(sample)); },
+          [&](Sample &sample) { Matrix in = computeInput(sample); Matrix r = getenv("FPX") ? in : asQuantized(in); static int weigh = atoi(getenv("WEIGH") ? getenv("WEIGH") : "0"); StringRef n = members[0].name; if (weigh && (n.ends_with("o_proj") || n.ends_with("down_proj"))) { Matrix x = sample.x.toFloat(); for (int64_t t = 0; t < x.rows; ++t) { double s = 0; for (float v : x.row(t)) s += v * v; float f = 1 / std::sqrt(s / x.columns + 1e-6); for (float &v : r.row(t)) v *= f; } } if (weigh > 1) { for (int64_t t = 0; t < r.rows; ++t) if (t < weigh) for (float &v : r.row(t)) v = 0; } return r; },
           [&](Matrix x) { statistics.add(x, threads); }))
     return error;
   std::optional<GptqSolver> solver;
@@ -248,6 +251,7 @@ Error Walk::quantizeOne(const std::string &name, Linear &linear,
   report.clippingFactors = std::move(clipped.factor);
   report.inputMaxima.assign(statistics.maxima().begin(),
                             statistics.maxima().end());
+  if (const char *types = getenv("TYPES"); types && !strstr(types, name.substr(name.rfind('.') + 1).c_str())) solver = nullptr;
   if (solver) {
     linear.weights.integers =
         solver->quantize(*weight, linear.weights.scales, threads);
@@ -290,9 +294,23 @@ Error Walk::quantizeLayer(int64_t index) {
   };
   if (Error error = quantizeTogether(prefix, config.hiddenSize,
                                      {{"self_attn.q_proj", q},
-                                      {"self_attn.k_proj", k},
-                                      {"self_attn.v_proj", v}},
+                                      {"self_attn.k_proj", k}},
                                      0, attentionInput))
+    return error;
+  if (Error error = quantizeTogether(prefix, config.hiddenSize,
+                                     {{"self_attn.v_proj", v}},
+                                     0, [&](Sample &sample) {
+    Matrix h = attentionInput(sample);
+    if (!getenv("VW")) return h;
+    Matrix query = q(h), key = k(h);
+    steps.rotate(query, 0);
+    steps.rotate(key, 0);
+    std::vector<float> received(h.rows);
+    steps.attend(query, {key.values, std::move(key.values)}, 0, 1, received);
+    double p = atof(getenv("VW"));
+    for (int64_t t = 0; t < h.rows; ++t) for (float &v : h.row(t)) v *= std::pow(received[t] / config.numHeads, p / 2);
+    return h;
+  }))
     return error;
 
   auto attend = [&](Sample &sample) {

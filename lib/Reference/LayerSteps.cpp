@@ -122,12 +122,14 @@ void attendHead(Eigen::Map<const Eigen::VectorXf> query, const CachedHead &keys,
   }
   out.noalias() = values.transpose() * weights;
   out /= sum;
+  weights /= sum;
 }
 
 } // namespace
 
 Matrix LayerSteps::attend(const Matrix &queries, const KeyValueCache &cache,
-                          int64_t position, unsigned threads) const {
+                          int64_t position, unsigned threads,
+                          std::span<float> squaredWeights) const {
   int64_t headDim = config.headDim;
   int64_t headsPerKv = config.numHeads / config.numKvHeads;
   bool roundProbabilities = arithmetic == Arithmetic::W4A8;
@@ -148,6 +150,7 @@ Matrix LayerSteps::attend(const Matrix &queries, const KeyValueCache &cache,
                 {cache.values.data() + cacheColumn, positions, headDim, stride},
                 roundProbabilities, weights,
                 {out.row(token).data() + offset, headDim});
+            for (size_t i = 0; !squaredWeights.empty() && i < static_cast<size_t>(positions); ++i) squaredWeights[i] += weights[i] * weights[i];
           }
         }
       });

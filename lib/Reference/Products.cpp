@@ -4,7 +4,9 @@
 
 #include "odyssey/Frontend/Checkpoint/Half.h"
 #include "odyssey/Frontend/Checkpoint/ModelConfig.h"
+#include "odyssey/Reference/DenseProduct.h"
 #include "odyssey/Reference/ParallelFor.h"
+#include "odyssey/Reference/VectorClones.h"
 
 #include <Eigen/Core>
 
@@ -15,25 +17,45 @@
 using namespace odyssey;
 using namespace odyssey::reference;
 
-// The same code for the vector units of several generations; the one that fits
-// is chosen when the program is loaded. Integers only, so all give the same.
-#if defined(__x86_64__) && defined(__linux__)
-#define ODYSSEY_FOR_EACH_CPU                                                   \
-  __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define ODYSSEY_FOR_EACH_CPU
-#endif
+/// Output channels whose results lie together while they are computed.
+static constexpr int64_t channelsPerBlock = 16;
 
-/// sums[m] = sum of rows[m, k] * weight[k] for `count` rows.
-ODYSSEY_FOR_EACH_CPU static void dotRows(const int8_t *rows, int64_t count,
-                                         const int8_t *weight, int64_t k,
-                                         int32_t *sums) {
-  for (int64_t m = 0; m < count; ++m) {
-    const int8_t *row = rows + m * k;
-    int32_t sum = 0;
-    for (int64_t i = 0; i < k; ++i)
-      sum += static_cast<int32_t>(row[i]) * static_cast<int32_t>(weight[i]);
-    sums[m] = sum;
+/// sums[m, c] = sum of rows[m, i] * weights[c, i] for `count` rows of size k
+/// and the channels of a block. In 16 bits, pairs of which the vector units
+/// multiply and add at once, and four channels in one pass over the rows.
+ODYSSEY_VECTOR_CLONES static void dotRows(const int16_t *rows, int64_t count,
+                                          const int16_t *weights, int64_t k,
+                                          int32_t *sums) {
+  for (int64_t c = 0; c < channelsPerBlock; c += 4) {
+    const int16_t *weights0 = weights + c * k, *weights1 = weights0 + k,
+                  *weights2 = weights1 + k, *weights3 = weights2 + k;
+    for (int64_t m = 0; m < count; ++m) {
+      const int16_t *row = rows + m * k;
+      int32_t sum0 = 0, sum1 = 0, sum2 = 0, sum3 = 0;
+      for (int64_t i = 0; i < k; ++i) {
+        int32_t value = row[i];
+        sum0 += value * weights0[i];
+        sum1 += value * weights1[i];
+        sum2 += value * weights2[i];
+        sum3 += value * weights3[i];
+      }
+      int32_t *out = sums + m * channelsPerBlock + c;
+      out[0] = sum0;
+      out[1] = sum1;
+      out[2] = sum2;
+      out[3] = sum3;
+    }
+  }
+}
+
+/// out[c] = fp32(16 * sums[c]) * scale[c] * tokenScale, rounded to fp16.
+ODYSSEY_VECTOR_CLONES static void scaleSums(const int32_t *sums,
+                                            const float *scale,
+                                            float tokenScale, int64_t count,
+                                            float *out) {
+  for (int64_t c = 0; c < count; ++c) {
+    float value = static_cast<float>(16 * sums[c]) * scale[c];
+    out[c] = roundToHalf(value * tokenScale);
   }
 }
 
@@ -58,15 +80,26 @@ float reference::quantizeToken(std::span<const float> x,
 
 Matrix reference::multiply(const Matrix &x, std::span<const float> weight,
                            int64_t n, unsigned threads) {
+  Matrix y(x.rows, n);
   using RowMajor =
       Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-  Matrix y(x.rows, n);
-  Eigen::Map<const RowMajor> left(x.values.data(), x.rows, x.columns);
-  Eigen::Map<const RowMajor> right(weight.data(), n, x.columns);
-  Eigen::Map<RowMajor> result(y.values.data(), x.rows, n);
+  auto left =
+      MatrixView<const float>::rowMajor(x.values.data(), x.rows, x.columns);
+  auto right = MatrixView<const float>::rowMajor(weight.data(), n, x.columns);
+  auto result = MatrixView<float>::rowMajor(y.values.data(), x.rows, n);
   parallelFor(n, x.rows * x.columns, threads, [&](int64_t begin, int64_t end) {
-    result.middleCols(begin, end - begin).noalias() =
-        left * right.middleRows(begin, end - begin).transpose();
+    int64_t count = end - begin;
+    if (x.rows == 1) {
+      // Bound by memory: a copy of the weights in blocks would not pay.
+      Eigen::Map<const RowMajor> rows(weight.data() + begin * x.columns, count,
+                                      x.columns);
+      Eigen::Map<const Eigen::VectorXf> token(x.values.data(), x.columns);
+      Eigen::Map<Eigen::VectorXf>(y.values.data() + begin, count).noalias() =
+          rows * token;
+      return;
+    }
+    multiplyAdd(left, right.block(begin, 0, count, x.columns).transposed(),
+                result.block(0, begin, x.rows, count));
   });
   return y;
 }
@@ -74,26 +107,36 @@ Matrix reference::multiply(const Matrix &x, std::span<const float> weight,
 Matrix reference::multiplyW4A8(const Matrix &x, const W4A8Linear &linear,
                                unsigned threads) {
   assert(x.columns == linear.k && linear.k <= maxReductionSize);
-  std::vector<int8_t> quantized(x.values.size());
+  std::vector<int16_t> quantized;
+  quantized.reserve(x.values.size());
+  std::vector<int8_t> token(x.columns);
   std::vector<float> tokenScales(x.rows);
-  for (int64_t m = 0; m < x.rows; ++m)
-    tokenScales[m] = quantizeToken(
-        x.row(m), std::span(quantized).subspan(m * x.columns, x.columns));
+  for (int64_t m = 0; m < x.rows; ++m) {
+    tokenScales[m] = quantizeToken(x.row(m), token);
+    quantized.insert(quantized.end(), token.begin(), token.end());
+  }
 
   Matrix y(x.rows, linear.n);
-  parallelFor(
-      linear.n, x.rows * x.columns, threads, [&](int64_t begin, int64_t end) {
-        std::vector<int32_t> sums(x.rows);
-        for (int64_t n = begin; n < end; ++n) {
-          dotRows(quantized.data(), x.rows, linear.weight.data() + n * linear.k,
-                  linear.k, sums.data());
-          float channelScale = linear.scale[n] / 16.0f;
-          for (int64_t m = 0; m < x.rows; ++m) {
-            int32_t accumulator = 16 * sums[m];
-            float value = static_cast<float>(accumulator) * channelScale;
-            y.values[m * linear.n + n] = roundToHalf(value * tokenScales[m]);
-          }
-        }
-      });
+  auto multiplyBlock = [&](int64_t first) {
+    int64_t count = std::min(channelsPerBlock, linear.n - first);
+    // Channels that are not there are zeros.
+    std::vector<int16_t> weights(channelsPerBlock * linear.k);
+    std::ranges::copy(linear.weight.subspan(first * linear.k, count * linear.k),
+                      weights.begin());
+    float scale[channelsPerBlock];
+    for (int64_t c = 0; c < count; ++c)
+      scale[c] = linear.scale[first + c] / 16.0f;
+    std::vector<int32_t> sums(x.rows * channelsPerBlock);
+    dotRows(quantized.data(), x.rows, weights.data(), linear.k, sums.data());
+    for (int64_t m = 0; m < x.rows; ++m)
+      scaleSums(sums.data() + m * channelsPerBlock, scale, tokenScales[m],
+                count, y.row(m).data() + first);
+  };
+  int64_t blocks = (linear.n + channelsPerBlock - 1) / channelsPerBlock;
+  parallelFor(blocks, channelsPerBlock * x.rows * x.columns, threads,
+              [&](int64_t begin, int64_t end) {
+                for (int64_t block = begin; block < end; ++block)
+                  multiplyBlock(block * channelsPerBlock);
+              });
   return y;
 }

@@ -39,13 +39,41 @@ void land(Warp &warp, PendingCopy &copy, LaneMask mask) {
   }
 }
 
+/// The number of groups that every lane has committed, or 0 where they differ.
+uint32_t uniformGroups(const Warp &warp) {
+  uint32_t difference = 0;
+  for (unsigned lane = 0; lane < kWarpLanes; ++lane)
+    difference |= warp.copyGroups[lane] ^ warp.copyGroups[0];
+  return difference ? 0 : warp.copyGroups[0];
+}
+
+PendingCopy &addCopy(Warp &warp) {
+  if (warp.spareCopies.empty()) {
+    warp.copies.push_back(std::make_unique<PendingCopy>());
+  } else {
+    warp.copies.push_back(std::move(warp.spareCopies.back()));
+    warp.spareCopies.pop_back();
+  }
+  PendingCopy &copy = *warp.copies.back();
+  copy.committed = 0;
+  copy.contiguous = false;
+  copy.uniformGroup = 0;
+  return copy;
+}
+
 /// Completes the copies of `mask`'s lanes up to those groups that leave
 /// `pending` groups open; `all` includes what is not committed.
 void complete(Warp &warp, LaneMask mask, uint32_t pending, bool all) {
   HazardChecker *hazards = warp.cta->hazards.get();
-  for (PendingCopy &copy : warp.copies) {
+  uint32_t groups = uniformGroups(warp);
+  bool someDone = false;
+  for (const std::unique_ptr<PendingCopy> &pointer : warp.copies) {
+    PendingCopy &copy = *pointer;
     LaneMask done = copy.committed & mask;
-    if (pending) {
+    if (pending && groups && copy.uniformGroup) {
+      if (copy.uniformGroup + pending > groups)
+        done = 0;
+    } else if (pending) {
       LaneMask old = 0;
       for (unsigned lane = 0; lane < kWarpLanes; ++lane)
         old |= LaneMask(copy.group[lane] + pending <= warp.copyGroups[lane])
@@ -58,12 +86,19 @@ void complete(Warp &warp, LaneMask mask, uint32_t pending, bool all) {
     if (!done)
       continue;
     copy.waiting &= ~done;
+    someDone |= copy.waiting == 0;
     land(warp, copy, done & copy.open);
     if (hazards)
       hazards->copyCompleted(warp, copy, done);
   }
-  std::erase_if(warp.copies,
-                [](const PendingCopy &copy) { return copy.waiting == 0; });
+  if (!someDone)
+    return;
+  std::erase_if(warp.copies, [&](std::unique_ptr<PendingCopy> &copy) {
+    if (copy->waiting)
+      return false;
+    warp.spareCopies.push_back(std::move(copy));
+    return true;
+  });
 }
 
 const Op *issueHandler(Warp &warp, const Op *op, LaneMask mask) {
@@ -77,7 +112,7 @@ const Op *issueHandler(Warp &warp, const Op *op, LaneMask mask) {
   if (!resolve(warp, op, mask, bytes, AccessKind::Write, to))
     return nullptr;
 
-  PendingCopy &copy = warp.copies.emplace_back();
+  PendingCopy &copy = addCopy(warp);
   copy.op = op;
   copy.bytes = bytes;
   copy.open = copy.waiting = mask;
@@ -130,11 +165,15 @@ const Op *issueHandler(Warp &warp, const Op *op, LaneMask mask) {
 const Op *commitHandler(Warp &warp, const Op *op, LaneMask mask) {
   for (unsigned lane = 0; lane < kWarpLanes; ++lane)
     warp.copyGroups[lane] += mask >> lane & 1;
-  for (PendingCopy &copy : warp.copies) {
+  uint32_t groups = uniformGroups(warp);
+  for (const std::unique_ptr<PendingCopy> &pointer : warp.copies) {
+    PendingCopy &copy = *pointer;
     LaneMask fresh = copy.waiting & ~copy.committed & mask;
     if (!fresh)
       continue;
     copy.committed |= fresh;
+    if (fresh == kAllLanes)
+      copy.uniformGroup = groups;
     for (unsigned lane = 0; lane < kWarpLanes; ++lane)
       if (fresh >> lane & 1)
         copy.group[lane] = warp.copyGroups[lane];

@@ -9,17 +9,6 @@ namespace odyssey::runtime::emulator {
 
 namespace {
 
-/// Matrix instructions need all 32 threads of the warp.
-bool wholeWarp(Warp &warp, const Op *op, LaneMask mask) {
-  if (mask == kAllLanes)
-    return true;
-  if (!warp.allMeet(op, mask))
-    return false;
-  warp.fault(op, __builtin_ctz(mask),
-             "not all threads of the warp execute a warp-wide instruction");
-  return false;
-}
-
 // ldmatrix and stmatrix move 8 x 8 matrices of 16-bit elements. Lane 8 j + r
 // has the address of row r of matrix j; lane l holds elements 2 (l % 4) and
 // 2 (l % 4) + 1 of row l / 4 in register j. So a register's row is the matrix,
@@ -35,7 +24,7 @@ void transposeMatrix(uint16_t *matrix) {
 
 template <unsigned Count, bool Transposed>
 const Op *loadMatrix(Warp &warp, const Op *op, LaneMask mask) {
-  if (!wholeWarp(warp, op, mask))
+  if (!warp.wholeWarpMeets(op, mask))
     return nullptr;
   constexpr LaneMask kLanes = Count == 4 ? kAllLanes : (1u << 8 * Count) - 1;
   Access access;
@@ -56,7 +45,7 @@ const Op *loadMatrix(Warp &warp, const Op *op, LaneMask mask) {
 
 template <unsigned Count, bool Transposed>
 const Op *storeMatrix(Warp &warp, const Op *op, LaneMask mask) {
-  if (!wholeWarp(warp, op, mask))
+  if (!warp.wholeWarpMeets(op, mask))
     return nullptr;
   constexpr LaneMask kLanes = Count == 4 ? kAllLanes : (1u << 8 * Count) - 1;
   Access access;
@@ -140,7 +129,7 @@ TileOperands operandsOf(Warp &warp, const Op *op) {
 
 template <unsigned K, bool ASigned, bool BSigned, bool Saturate>
 const Op *integerMma(Warp &warp, const Op *op, LaneMask mask) {
-  if (!wholeWarp(warp, op, mask))
+  if (!warp.wholeWarpMeets(op, mask))
     return nullptr;
   multiplyIntegers({K, ASigned, BSigned, Saturate}, operandsOf(warp, op));
   return op + 1;
@@ -157,7 +146,7 @@ Handler integerMma(bool aSigned, bool bSigned) {
 
 template <unsigned K, bool Bfloat, bool HalfAccumulator>
 const Op *floatMma(Warp &warp, const Op *op, LaneMask mask) {
-  if (!wholeWarp(warp, op, mask))
+  if (!warp.wholeWarpMeets(op, mask))
     return nullptr;
   FloatTile tile = floatTileOf(warp.program->architecture);
   tile.k = K;

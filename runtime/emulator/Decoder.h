@@ -103,7 +103,7 @@ public:
   /// Fills in the op's guard and source and appends it. The rows named since
   /// the last emit are its rows.
   Op &emit(Op op);
-  /// As `emit`, for branches, which use the guard as their condition.
+  /// Puts rows into the pool of the program; returns the first one's index.
   uint32_t addRows(const std::vector<uint32_t> &rows);
 
   Status takeError() { return std::move(error); }

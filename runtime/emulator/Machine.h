@@ -83,6 +83,8 @@ struct PendingCopy {
   /// 32 whole copies side by side, on both sides.
   bool contiguous = false;
   std::array<uint32_t, kWarpLanes> group;
+  /// The group of all 32 lanes where it is one, else 0: groups count from 1.
+  uint32_t uniformGroup = 0;
   /// Offset into the CTA's shared memory.
   std::array<uint32_t, kWarpLanes> destination;
   std::array<uint32_t, kWarpLanes> sourceBytes;
@@ -194,6 +196,8 @@ public:
   /// The same for an `.aligned` instruction, which all threads of the warp have
   /// to execute: a fault when one of them ends instead.
   bool allMeet(const Op *op, LaneMask mask);
+  /// The same for an instruction of a full warp: all 32 threads must be alive.
+  bool wholeWarpMeets(const Op *op, LaneMask mask);
   /// Puts the present group to sleep; it continues at `next`.
   const Op *block(const Op *next, LaneGroup::State state, uint8_t barrier = 0);
   /// Lets other groups and warps run before `next`.
@@ -224,7 +228,9 @@ public:
   bool yielded = false;
   uint64_t randomState = 0;
 
-  std::vector<PendingCopy> copies;
+  std::vector<std::unique_ptr<PendingCopy>> copies;
+  /// Those that are done with, for the next ones.
+  std::vector<std::unique_ptr<PendingCopy>> spareCopies;
   std::array<uint32_t, kWarpLanes> copyGroups = {};
   std::vector<BulkStore> bulkStores;
   std::array<uint32_t, kWarpLanes> bulkGroups = {};

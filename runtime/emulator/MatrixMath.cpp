@@ -61,6 +61,8 @@ Parts partsOf(float value, int leastExponent) {
 
 /// value * 2^shift, toward zero.
 int64_t shifted(int64_t value, int shift) {
+  if (value == 0) // its exponent, and so the shift, may be anything
+    return 0;
   if (shift >= 0)
     return value << shift;
   uint64_t magnitude = static_cast<uint64_t>(value < 0 ? -value : value);

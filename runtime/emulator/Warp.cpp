@@ -97,6 +97,16 @@ bool Warp::allMeet(const Op *op, LaneMask mask) {
   return false;
 }
 
+bool Warp::wholeWarpMeets(const Op *op, LaneMask mask) {
+  if (mask == kAllLanes)
+    return true;
+  if (allMeet(op, mask))
+    fault(
+        op, __builtin_ctz(mask),
+        "not all 32 threads of the warp are there for a warp-wide instruction");
+  return false;
+}
+
 const Op *Warp::block(const Op *next, LaneGroup::State state, uint8_t barrier) {
   group().pc = next;
   group().state = state;

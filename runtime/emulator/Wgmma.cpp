@@ -148,16 +148,8 @@ void finish(Warp &warp, const PendingMultiply &multiply) {
   warp.registerFlow.done(warp, op);
 }
 
-bool wholeWarp(Warp &warp, const Op *op, LaneMask mask) {
-  if (mask == kAllLanes)
-    return true;
-  if (warp.allMeet(op, mask))
-    warp.fault(op, -1, "not all threads of the warp execute wgmma");
-  return false;
-}
-
 const Op *multiplyHandler(Warp &warp, const Op *op, LaneMask mask) {
-  if (!wholeWarp(warp, op, mask))
+  if (!warp.wholeWarpMeets(op, mask))
     return nullptr;
   const uint32_t *rows = warp.program->rows.data() + op->rows;
   unsigned blocks = op->flags & kColumnBlocks;
@@ -184,14 +176,14 @@ const Op *multiplyHandler(Warp &warp, const Op *op, LaneMask mask) {
 }
 
 const Op *fenceHandler(Warp &warp, const Op *op, LaneMask mask) {
-  if (!wholeWarp(warp, op, mask))
+  if (!warp.wholeWarpMeets(op, mask))
     return nullptr;
   warp.registerFlow.fence();
   return op + 1;
 }
 
 const Op *commitHandler(Warp &warp, const Op *op, LaneMask mask) {
-  if (!wholeWarp(warp, op, mask))
+  if (!warp.wholeWarpMeets(op, mask))
     return nullptr;
   ++warp.multiplyGroups;
   for (PendingMultiply &multiply : warp.multiplies)
@@ -201,7 +193,7 @@ const Op *commitHandler(Warp &warp, const Op *op, LaneMask mask) {
 }
 
 const Op *waitHandler(Warp &warp, const Op *op, LaneMask mask) {
-  if (!wholeWarp(warp, op, mask))
+  if (!warp.wholeWarpMeets(op, mask))
     return nullptr;
   auto open = static_cast<uint32_t>(op->imm);
   size_t done = 0;

@@ -46,7 +46,8 @@ public:
   /// `position`, over a cache that holds them already. Query heads share the
   /// key-value heads in groups. `threads` as in ReferenceModel.
   Matrix attend(const Matrix &queries, const KeyValueCache &cache,
-                int64_t position, unsigned threads) const;
+                int64_t position, unsigned threads,
+                std::span<float> squaredWeights = {}) const;
 
   /// SiLU(gate) * up.
   Matrix activate(const Matrix &gate, const Matrix &up) const;

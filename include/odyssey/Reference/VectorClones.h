@@ -1,7 +1,7 @@
 //===- VectorClones.h - One loop for several vector units -------*- C++ -*-===//
 
-#ifndef ODYSSEY_LIB_QUANTIZE_VECTORCLONES_H
-#define ODYSSEY_LIB_QUANTIZE_VECTORCLONES_H
+#ifndef ODYSSEY_REFERENCE_VECTORCLONES_H
+#define ODYSSEY_REFERENCE_VECTORCLONES_H
 
 // In front of a function: compiles it for the vector units of several
 // generations; the one that fits is chosen when the program is loaded. Without
@@ -13,4 +13,4 @@
 #define ODYSSEY_VECTOR_CLONES
 #endif
 
-#endif // ODYSSEY_LIB_QUANTIZE_VECTORCLONES_H
+#endif // ODYSSEY_REFERENCE_VECTORCLONES_H
