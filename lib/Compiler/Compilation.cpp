@@ -99,8 +99,8 @@ llvm::Error Compilation::buildModel(const ModelConfig &config) {
                 " is more than the model's context of " +
                 Twine(config.maxContext));
   ModelLimits limits{longest, options.maxBatch, 0};
-  buckets = tokenBuckets(std::min(
-      kMaxStepTokens, std::max<int64_t>(longest, options.maxBatch)));
+  buckets = tokenBuckets(
+      std::min(kMaxStepTokens, std::max<int64_t>(longest, options.maxBatch)));
   limits.maxStepTokens = buckets.back();
   module = buildModelGraph(&context, config, limits);
   model = modelObject(config, limits);
@@ -372,8 +372,7 @@ llvm::Error Compilation::run() {
     return cubin.takeError();
   summary.kernels = cubin->kernels;
   summary.assembled = true;
-  return writeText(
-      [&](llvm::raw_ostream &stream) { stream << cubin->image; });
+  return writeText([&](llvm::raw_ostream &stream) { stream << cubin->image; });
 }
 
 } // namespace

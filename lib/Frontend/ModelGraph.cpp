@@ -39,22 +39,20 @@ private:
                                  b.getF16Type());
   }
   Value weight(const Twine &name, ArrayRef<int64_t> shape) {
-    return graph::WeightOp::create(
-        b, RankedTensorType::get(shape, b.getF16Type()),
-        b.getStrArrayAttr({name.str()}));
+    return graph::WeightOp::create(b,
+                                   RankedTensorType::get(shape, b.getF16Type()),
+                                   b.getStrArrayAttr({name.str()}));
   }
   Value linear(Value x, const Twine &name, int64_t n) {
     int64_t k = cast<ShapedType>(x.getType()).getDimSize(1);
-    return graph::LinearOp::create(b, rows(n), x,
-                                   weight(name + ".weight", {n, k}),
-                                   /*keep=*/UnitAttr(),
-                                   fastgemm::ScheduleAttr());
+    return graph::LinearOp::create(
+        b, rows(n), x, weight(name + ".weight", {n, k}),
+        /*keep=*/UnitAttr(), fastgemm::ScheduleAttr());
   }
   Value norm(Value x, const Twine &name) {
-    return graph::RmsNormOp::create(b, x.getType(), x,
-                                    weight(name + ".weight",
-                                           {config.hiddenSize}),
-                                    b.getF32FloatAttr(config.rmsNormEps));
+    return graph::RmsNormOp::create(
+        b, x.getType(), x, weight(name + ".weight", {config.hiddenSize}),
+        b.getF32FloatAttr(config.rmsNormEps));
   }
   Value add(Value a, Value c) {
     return graph::AddOp::create(b, a.getType(), a, c);
@@ -69,8 +67,8 @@ private:
   func::FuncOp function(StringRef name, TypeRange inputs,
                         ArrayRef<StringRef> inputNames, TypeRange results,
                         ArrayRef<StringRef> resultNames) {
-    auto func = func::FuncOp::create(b, name,
-                                     b.getFunctionType(inputs, results));
+    auto func =
+        func::FuncOp::create(b, name, b.getFunctionType(inputs, results));
     for (auto [i, text] : llvm::enumerate(inputNames))
       func.setArgAttr(i, graph::kNameAttrName, b.getStringAttr(text));
     for (auto [i, text] : llvm::enumerate(resultNames))
@@ -122,8 +120,8 @@ Value ModelGraphBuilder::attentionBlock(Value x, int64_t layer) {
   Value rotated = graph::RopeAppendOp::create(
       b, rows(config.queryWidth()), ValueRange{q, k, v}, table, positions,
       sequences, pageTable, cache, layerIndex, heads);
-  auto scale = static_cast<float>(
-      1.0 / std::sqrt(static_cast<double>(config.headDim)));
+  auto scale =
+      static_cast<float>(1.0 / std::sqrt(static_cast<double>(config.headDim)));
   Value mixed = graph::AttentionOp::create(
       b, rows(config.queryWidth()), rotated, positions, sequences, pageTable,
       cache, layerIndex, b.getI32IntegerAttr(config.numHeads),
@@ -136,15 +134,15 @@ Value ModelGraphBuilder::mlpBlock(Value x, int64_t layer) {
   Value h = norm(x, prefix + ".post_attention_layernorm");
   Value gate = linear(h, prefix + ".mlp.gate_proj", config.ffnSize);
   Value up = linear(h, prefix + ".mlp.up_proj", config.ffnSize);
-  Value active = graph::SiluMulOp::create(b, rows(config.ffnSize),
-                                          ValueRange{gate, up});
+  Value active =
+      graph::SiluMulOp::create(b, rows(config.ffnSize), ValueRange{gate, up});
   return add(x, linear(active, prefix + ".mlp.down_proj", config.hiddenSize));
 }
 
 void ModelGraphBuilder::buildForward() {
   Type i32 = b.getI32Type(), f16 = b.getF16Type();
-  auto pageTableType = RankedTensorType::get(
-      {limits.maxBatch, limits.pagesPerSequence()}, i32);
+  auto pageTableType =
+      RankedTensorType::get({limits.maxBatch, limits.pagesPerSequence()}, i32);
   auto cacheType = MemRefType::get(
       {config.numLayers, limits.maxBatch * limits.pagesPerSequence(), 2,
        config.numKvHeads, kPageTokens, config.headDim},
@@ -175,8 +173,8 @@ void ModelGraphBuilder::buildForward() {
 
 void ModelGraphBuilder::buildLogits() {
   Type i32 = b.getI32Type();
-  auto hiddenType = MemRefType::get(
-      {limits.maxStepTokens, config.hiddenSize}, b.getF16Type());
+  auto hiddenType = MemRefType::get({limits.maxStepTokens, config.hiddenSize},
+                                    b.getF16Type());
   auto logitsType = RankedTensorType::get(
       {ShapedType::kDynamic, config.vocabSize}, b.getF32Type());
   func::FuncOp logits =
@@ -184,8 +182,8 @@ void ModelGraphBuilder::buildLogits() {
                {logitsType, perToken(i32)}, {"logits", "next_token"});
   Value hidden = graph::GatherRowsOp::create(
       b, rows(config.hiddenSize), logits.getArgument(1), logits.getArgument(0));
-  StringRef head = config.tiedEmbeddings ? "model.embed_tokens.weight"
-                                         : "lm_head.weight";
+  StringRef head =
+      config.tiedEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight";
   Value scores = graph::LinearOp::create(
       b, logitsType, hidden,
       weight(head, {config.vocabSize, config.hiddenSize}), b.getUnitAttr(),

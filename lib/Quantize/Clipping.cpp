@@ -24,9 +24,8 @@ struct Change {
 };
 
 /// sums += amount * row of all changes, in their order, four at a time.
-ODYSSEY_VECTOR_CLONES static void addChanges(const Change *changes,
-                                             int64_t count, double *sums,
-                                             int64_t size) {
+ODYSSEY_VECTOR_CLONES static void
+addChanges(const Change *changes, int64_t count, double *sums, int64_t size) {
   const Change *end = changes + count;
   for (; end - changes >= 4; changes += 4) {
     auto [row0, amount0] = changes[0];

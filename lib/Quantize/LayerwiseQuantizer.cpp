@@ -69,7 +69,7 @@ struct Linear {
 class Walk {
 public:
   using Emit =
-      llvm::function_ref<Error(LinearReport, const QuantizedWeights &)>;
+      llvm::function_ref<Error(const LinearReport &, const QuantizedWeights &)>;
 
   Walk(const Checkpoint &checkpoint, const CalibrationSamples &sequences,
        const LayerwiseOptions &options, Emit emit);
@@ -199,7 +199,30 @@ Error Walk::quantizeTogether(
   InputStatistics statistics(k);
   if (Error error = forEachSample(
           prefix + members[0].name, workPerToken + statisticsWork(k),
-          [&](Sample &sample) { Matrix in = computeInput(sample); Matrix r = getenv("FPX") ? in : asQuantized(in); static int weigh = atoi(getenv("WEIGH") ? getenv("WEIGH") : "0"); StringRef n = members[0].name; if (weigh && (n.ends_with("o_proj") || n.ends_with("down_proj"))) { Matrix x = sample.x.toFloat(); for (int64_t t = 0; t < x.rows; ++t) { double s = 0; for (float v : x.row(t)) s += v * v; float f = 1 / std::sqrt(s / x.columns + 1e-6); for (float &v : r.row(t)) v *= f; } } if (weigh > 1) { for (int64_t t = 0; t < r.rows; ++t) if (t < weigh) for (float &v : r.row(t)) v = 0; } return r; },
+          [&](Sample &sample) {
+            Matrix in = computeInput(sample);
+            Matrix r = getenv("FPX") ? in : asQuantized(in);
+            static int weigh = atoi(getenv("WEIGH") ? getenv("WEIGH") : "0");
+            StringRef n = members[0].name;
+            if (weigh && (n.ends_with("o_proj") || n.ends_with("down_proj"))) {
+              Matrix x = sample.x.toFloat();
+              for (int64_t t = 0; t < x.rows; ++t) {
+                double s = 0;
+                for (float v : x.row(t))
+                  s += v * v;
+                float f = 1 / std::sqrt(s / x.columns + 1e-6);
+                for (float &v : r.row(t))
+                  v *= f;
+              }
+            }
+            if (weigh > 1) {
+              for (int64_t t = 0; t < r.rows; ++t)
+                if (t < weigh)
+                  for (float &v : r.row(t))
+                    v = 0;
+            }
+            return r;
+          },
           [&](Matrix x) { statistics.add(x, threads); }))
     return error;
   std::optional<GptqSolver> solver;
@@ -251,10 +274,45 @@ Error Walk::quantizeOne(const std::string &name, Linear &linear,
   report.clippingFactors = std::move(clipped.factor);
   report.inputMaxima.assign(statistics.maxima().begin(),
                             statistics.maxima().end());
-  if (const char *types = getenv("TYPES"); types && !strstr(types, name.substr(name.rfind('.') + 1).c_str())) solver = nullptr;
+  if (const char *types = getenv("TYPES");
+      types && !strstr(types, name.substr(name.rfind('.') + 1).c_str()))
+    solver = nullptr;
   if (solver) {
     linear.weights.integers =
         solver->quantize(*weight, linear.weights.scales, threads);
+    if (getenv("GREF")) {
+      auto base = linear.weights.scales;
+      auto best = outputErrors(*weight, linear.weights.integers, base,
+                               statistics, threads);
+      auto bestInt = linear.weights.integers;
+      auto bestScale = base;
+      static double gs[7] = {};
+      static long gn = 0;
+      for (float f :
+           {0.8f, 0.86f, 0.92f, 0.96f, 1.04f, 1.08f, 1.16f, 1.25f, 1.35f}) {
+        auto sc = base;
+        for (float &v : sc)
+          v *= f;
+        auto in = solver->quantize(*weight, sc, threads);
+        auto er = outputErrors(*weight, in, sc, statistics, threads);
+        for (int64_t c = 0; c < linear.n; ++c)
+          if (er[c] < best[c]) {
+            best[c] = er[c];
+            bestScale[c] = sc[c];
+            std::copy_n(in.begin() + c * linear.k, linear.k,
+                        bestInt.begin() + c * linear.k);
+          }
+      }
+      for (int64_t c = 0; c < linear.n; ++c)
+        if (base[c] > 0) {
+          gs[0] += bestScale[c] / base[c];
+          gn++;
+        }
+      if (name.find("layers.29.mlp.down") != std::string::npos)
+        printf("mean refine factor %.4f\n", gs[0] / gn);
+      linear.weights.integers = bestInt;
+      linear.weights.scales = bestScale;
+    }
     report.error =
         share(total(outputErrors(*weight, linear.weights.integers,
                                  linear.weights.scales, statistics, threads)));
@@ -267,7 +325,7 @@ Error Walk::quantizeOne(const std::string &name, Linear &linear,
           linear.weights.scales[i],
           std::span(linear.weights.integers).subspan(i * linear.k, linear.k));
   }
-  if (Error error = emit(std::move(report), linear.weights))
+  if (Error error = emit(report, linear.weights))
     return error;
   return this->report(name, solvingWork(linear.n, linear.k));
 }
@@ -292,25 +350,37 @@ Error Walk::quantizeLayer(int64_t index) {
   auto attentionInput = [&](Sample &sample) {
     return steps.normalize(sample.x.toFloat(), *inputNorm);
   };
-  if (Error error = quantizeTogether(prefix, config.hiddenSize,
-                                     {{"self_attn.q_proj", q},
-                                      {"self_attn.k_proj", k}},
-                                     0, attentionInput))
+  auto fq = checkpoint.readF32(prefix + "self_attn.q_proj.weight");
+  auto fk = checkpoint.readF32(prefix + "self_attn.k_proj.weight");
+  auto weighted = [&](const char *env) {
+    return [&, env](Sample &sample) {
+      Matrix h = attentionInput(sample);
+      if (!getenv(env))
+        return h;
+      Matrix query = reference::multiply(h, *fq, config.queryWidth(), 1),
+             key = reference::multiply(h, *fk, config.keyValueWidth(), 1);
+      steps.rotate(query, 0);
+      steps.rotate(key, 0);
+      std::vector<float> received(h.rows);
+      steps.attend(query, {key.values, std::move(key.values)}, 0, 1, received);
+      double p = atof(getenv(env));
+      for (int64_t t = 0; t < h.rows; ++t)
+        for (float &v : h.row(t))
+          v *= std::pow(received[t] / config.numHeads, p / 2);
+      return h;
+    };
+  };
+  if (Error error =
+          quantizeTogether(prefix, config.hiddenSize, {{"self_attn.q_proj", q}},
+                           0, attentionInput))
     return error;
-  if (Error error = quantizeTogether(prefix, config.hiddenSize,
-                                     {{"self_attn.v_proj", v}},
-                                     0, [&](Sample &sample) {
-    Matrix h = attentionInput(sample);
-    if (!getenv("VW")) return h;
-    Matrix query = q(h), key = k(h);
-    steps.rotate(query, 0);
-    steps.rotate(key, 0);
-    std::vector<float> received(h.rows);
-    steps.attend(query, {key.values, std::move(key.values)}, 0, 1, received);
-    double p = atof(getenv("VW"));
-    for (int64_t t = 0; t < h.rows; ++t) for (float &v : h.row(t)) v *= std::pow(received[t] / config.numHeads, p / 2);
-    return h;
-  }))
+  if (Error error =
+          quantizeTogether(prefix, config.hiddenSize, {{"self_attn.k_proj", k}},
+                           0, weighted("KW")))
+    return error;
+  if (Error error =
+          quantizeTogether(prefix, config.hiddenSize, {{"self_attn.v_proj", v}},
+                           0, weighted("VW")))
     return error;
 
   auto attend = [&](Sample &sample) {
@@ -376,6 +446,7 @@ Error Walk::run() {
 Error odyssey::quantizeLayerwise(
     const Checkpoint &checkpoint, const CalibrationSamples &samples,
     const LayerwiseOptions &options,
-    llvm::function_ref<Error(LinearReport, const QuantizedWeights &)> emit) {
+    llvm::function_ref<Error(const LinearReport &, const QuantizedWeights &)>
+        emit) {
   return Walk(checkpoint, samples, options, emit).run();
 }

@@ -42,6 +42,16 @@ private:
   using RowTask = Error (Quantizer::*)(const CheckpointTensor &, int64_t first,
                                        int64_t count);
 
+  bool calibrates() const { return options.recipe != Recipe::RoundToNearest; }
+
+  /// All tensors, or all that are not for `quantizeLinears`.
+  Error convertTensors();
+  /// The linears, by a recipe with calibration.
+  Error quantizeLinears();
+
+  /// Tells how far the work is, and asks whether to go on.
+  Error reportProgress(StringRef tensor, double done);
+
   Error convert(const CheckpointTensor &tensor, RowTask task);
   Error quantizeRows(const CheckpointTensor &tensor, int64_t first,
                      int64_t count);
@@ -53,6 +63,7 @@ private:
   const QuantizeOptions &options;
   llvm::DefaultThreadPool pool;
   std::mutex writing;
+  QuantizeSummary summary;
 };
 
 } // namespace
@@ -122,29 +133,64 @@ Error Quantizer::convert(const CheckpointTensor &tensor, RowTask task) {
   return firstError;
 }
 
-Expected<QuantizeSummary> Quantizer::run() {
+Error Quantizer::reportProgress(StringRef tensor, double done) {
+  if (options.progress && !options.progress(tensor, done))
+    return createStringError("interrupted");
+  return Error::success();
+}
+
+Error Quantizer::convertTensors() {
   int64_t total = 0, done = 0;
   for (const CheckpointTensor &tensor : checkpoint.tensors())
     total += tensor.size();
-  QuantizeSummary summary;
-  Error error = forEachModelTensor(
+  return forEachModelTensor(
       checkpoint.config(), [&](const ModelTensor &model) -> Error {
-        if (options.progress && !options.progress(model.name, done, total))
-          return createStringError("interrupted");
         const CheckpointTensor &tensor = *checkpoint.find(model.name);
-        done += tensor.size();
-        if (model.kind != ModelTensor::Kind::Linear) {
+        bool isLinear = model.kind == ModelTensor::Kind::Linear;
+        if (isLinear) {
+          ++summary.quantizedTensors;
+          summary.quantizedWeights += tensor.size();
+        } else {
           summary.halfWeights += tensor.size();
-          return convert(tensor, &Quantizer::roundRowsToHalf);
         }
-        ++summary.quantizedTensors;
-        summary.quantizedWeights += tensor.size();
+        // Next to calibration this takes no time worth showing.
+        double share = calibrates() ? 0 : static_cast<double>(done) / total;
+        if (Error error = reportProgress(model.name, share))
+          return error;
+        done += tensor.size();
+        if (!isLinear)
+          return convert(tensor, &Quantizer::roundRowsToHalf);
+        if (calibrates())
+          return Error::success();
         return convert(tensor, &Quantizer::quantizeRows);
       });
-  if (error)
+}
+
+Error Quantizer::quantizeLinears() {
+  LayerwiseOptions layerwise;
+  layerwise.clip = options.recipe != Recipe::Compensate;
+  layerwise.compensate = options.recipe != Recipe::Clip;
+  layerwise.gptq = options.gptq;
+  layerwise.threads = options.threads;
+  layerwise.progress = options.progress;
+  return quantizeLayerwise(
+      checkpoint, options.calibration, layerwise,
+      [&](const LinearReport &report, const QuantizedWeights &weights) {
+        if (options.report)
+          options.report(report);
+        return writer.writeChannels(report.name, 0, weights.integers,
+                                    weights.scales);
+      });
+}
+
+Expected<QuantizeSummary> Quantizer::run() {
+  if (Error error = convertTensors())
     return error;
-  if (options.progress && !options.progress("", done, total))
-    return createStringError("interrupted");
+  if (calibrates())
+    if (Error error = quantizeLinears())
+      return error;
+  if (Error error = reportProgress("", 1))
+    return error;
   return summary;
 }
 

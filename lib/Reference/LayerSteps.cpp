@@ -150,7 +150,10 @@ Matrix LayerSteps::attend(const Matrix &queries, const KeyValueCache &cache,
                 {cache.values.data() + cacheColumn, positions, headDim, stride},
                 roundProbabilities, weights,
                 {out.row(token).data() + offset, headDim});
-            for (size_t i = 0; !squaredWeights.empty() && i < static_cast<size_t>(positions); ++i) squaredWeights[i] += weights[i] * weights[i];
+            for (size_t i = 0;
+                 !squaredWeights.empty() && i < static_cast<size_t>(positions);
+                 ++i)
+              squaredWeights[i] += weights[i] * weights[i];
           }
         }
       });

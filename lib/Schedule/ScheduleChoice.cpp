@@ -66,9 +66,7 @@ odyssey::chooseMatmulSchedule(MLIRContext *context,
   // Deep pipelines for few tokens, which wait for memory; else what fits twice
   // into an SM's shared memory.
   int64_t stages = tile <= 32 ? 6 : 4;
-  auto bytes = [&] {
-    return stages * (channels * stageK / 2 + tile * stageK);
-  };
+  auto bytes = [&] { return stages * (channels * stageK / 2 + tile * stageK); };
   while (stages > 2 && bytes() > target.sharedBytesPerBlock / 2)
     --stages;
   while (stages > 2 && stages - 1 > steps * 64 / stageK)

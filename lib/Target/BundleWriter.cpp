@@ -47,8 +47,7 @@ public:
       offsets.push_back(dataBytes);
       add(constant.name, StringRef(constant.type).upper(),
           json::Array(constant.shape), constant.bytes);
-      uint64_t padding =
-          llvm::alignTo(dataBytes, kTensorAlignment) - dataBytes;
+      uint64_t padding = llvm::alignTo(dataBytes, kTensorAlignment) - dataBytes;
       if (padding > 0)
         add(("padding." + Twine(i)).str(), "U8",
             json::Array{static_cast<int64_t>(padding)}, padding);
@@ -56,10 +55,10 @@ public:
     llvm::raw_string_ostream stream(text);
     stream << json::Value(std::move(header));
     // Spaces after the header are part of the format.
-    text.resize(llvm::alignTo(text.size() + sizeof(uint64_t),
-                              kTensorAlignment) -
-                    sizeof(uint64_t),
-                ' ');
+    text.resize(
+        llvm::alignTo(text.size() + sizeof(uint64_t), kTensorAlignment) -
+            sizeof(uint64_t),
+        ' ');
   }
   uint64_t headerBytes() const { return sizeof(uint64_t) + text.size(); }
   uint64_t totalBytes() const { return headerBytes() + dataBytes; }
@@ -118,9 +117,8 @@ private:
 llvm::Error BundleFileWriter::open() {
   auto temporary = llvm::sys::fs::TempFile::create(path + ".%%%%%%");
   if (!temporary)
-    return llvm::createStringError(
-        "cannot write '" + path +
-        "': " + llvm::toString(temporary.takeError()));
+    return llvm::createStringError("cannot write '" + path + "': " +
+                                   llvm::toString(temporary.takeError()));
   file = std::move(*temporary);
   stream = std::make_unique<llvm::raw_fd_ostream>(file->FD,
                                                   /*shouldClose=*/false);
@@ -158,8 +156,7 @@ llvm::Error BundleFileWriter::addWeights(
           "tensor '" + constant.name + "' has " + Twine(bytes->size()) +
           " bytes, expected " + Twine(constant.bytes));
     padTo(start + offset);
-    stream->write(reinterpret_cast<const char *>(bytes->data()),
-                  bytes->size());
+    stream->write(reinterpret_cast<const char *>(bytes->data()), bytes->size());
     if (llvm::Error error = check())
       return error;
     progress(offset + constant.bytes, layout.dataBytes);

@@ -59,8 +59,8 @@ struct CommandLineOptions : PassPipelineOptions<CommandLineOptions> {
   Option<std::string> target{*this, "target",
                              llvm::cl::desc("GPU that the kernels are for"),
                              llvm::cl::init("sm_80")};
-  ListOption<int64_t> buckets{
-      *this, "buckets", llvm::cl::desc("Token counts to specialize for")};
+  ListOption<int64_t> buckets{*this, "buckets",
+                              llvm::cl::desc("Token counts to specialize for")};
 
   PipelineOptions get() const {
     PipelineOptions options;
@@ -75,8 +75,7 @@ void odyssey::registerPassesAndPipelines() {
   registerOdysseyTransformsPasses();
   registerOdysseyConversionPasses();
   PassPipelineRegistration<CommandLineOptions>(
-      "odyssey-to-kernels",
-      "graph to scheduled, packed and outlined kernels",
+      "odyssey-to-kernels", "graph to scheduled, packed and outlined kernels",
       [](OpPassManager &manager, const CommandLineOptions &options) {
         buildGraphPipeline(manager, options.get());
       });

@@ -27,7 +27,8 @@ llvm::Error fail(const Twine &message) {
 class WorkspacePlanner {
 public:
   int64_t allocate(int64_t bytes) {
-    bytes = (bytes + kBufferAlignment - 1) / kBufferAlignment * kBufferAlignment;
+    bytes =
+        (bytes + kBufferAlignment - 1) / kBufferAlignment * kBufferAlignment;
     // First gap that is large enough; `live` is sorted by offset.
     int64_t offset = 0;
     auto at = live.begin();
@@ -290,8 +291,7 @@ llvm::Error PlanBuilder::addBucket(func::FuncOp function) {
 
     for (Value result : launch.getResults())
       if (!returned.contains(result))
-        offsets[result] =
-            workspace.allocate(bytesOf(result, bucket.getInt()));
+        offsets[result] = workspace.allocate(bytesOf(result, bucket.getInt()));
     json::Array arguments;
     for (Value value : launch->getOperands()) {
       auto json = argument(value, function, offsets);

@@ -33,8 +33,8 @@ static const llvm::Target *lookupNvptx(std::string &error) {
     LLVMInitializeNVPTXTargetMC();
     LLVMInitializeNVPTXAsmPrinter();
   });
-  return llvm::TargetRegistry::lookupTarget(
-      llvm::Triple("nvptx64-nvidia-cuda"), error);
+  return llvm::TargetRegistry::lookupTarget(llvm::Triple("nvptx64-nvidia-cuda"),
+                                            error);
 }
 
 static void optimize(llvm::Module &module, llvm::TargetMachine &machine) {
@@ -78,7 +78,8 @@ llvm::Expected<std::string> odyssey::emitPtx(gpu::GPUModuleOp kernels,
   if (!nvptx)
     return llvm::createStringError("this LLVM has no NVPTX back end: " + error);
   llvm::TargetOptions options;
-  // Multiplications and additions are written .rn, so that ptxas contracts none.
+  // Multiplications and additions are written .rn, so that ptxas contracts
+  // none.
   options.AllowFPOpFusion = llvm::FPOpFusion::Strict;
   std::unique_ptr<llvm::TargetMachine> machine(nvptx->createTargetMachine(
       triple, target.name, target.ptxFeature, options, llvm::Reloc::PIC_,

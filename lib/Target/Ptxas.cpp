@@ -108,9 +108,9 @@ llvm::Expected<Cubin> odyssey::assemble(StringRef ptxas, StringRef ptx,
   cubin.kernels = parseResources(output);
   for (const KernelResources &kernel : cubin.kernels)
     if (kernel.spillBytes > 0)
-      return llvm::createStringError(
-          "kernel '" + kernel.name + "' spills " +
-          std::to_string(kernel.spillBytes) + " bytes of registers");
+      return llvm::createStringError("kernel '" + kernel.name + "' spills " +
+                                     std::to_string(kernel.spillBytes) +
+                                     " bytes of registers");
   auto buffer = llvm::MemoryBuffer::getFile(image, /*IsText=*/false);
   if (!buffer)
     return llvm::createStringError("cannot read what ptxas wrote");

@@ -48,14 +48,15 @@ BundleConstant odyssey::describeConstant(Operation *op) {
     return constant;
   }
   Type element = type.getElementType();
-  constant.type = element.isF16()   ? "f16"
-                  : element.isF32() ? "f32"
+  constant.type = element.isF16()         ? "f16"
+                  : element.isF32()       ? "f32"
                   : element.isInteger(32) ? "i32"
                                           : "i8";
   constant.shape.assign(type.getShape().begin(), type.getShape().end());
-  constant.bytes =
-      type.getNumElements() *
-      (element.isF16() ? 2 : element.isInteger(8) || element.isInteger(4) ? 1 : 4);
+  constant.bytes = type.getNumElements() *
+                   (element.isF16()                                ? 2
+                    : element.isInteger(8) || element.isInteger(4) ? 1
+                                                                   : 4);
   return constant;
 }
 
@@ -80,13 +81,12 @@ findTensor(const SafetensorsReader &weights, StringRef name, StorageType type,
     actual.pop_back();
   if (actual.size() != shape.size() ||
       ArrayRef(actual).drop_front() != shape.drop_front())
-    return fail("tensor '" + name + "' has the wrong shape: expected [" +
-                llvm::join(llvm::map_range(shape,
-                                           [](int64_t s) {
-                                             return std::to_string(s);
-                                           }),
-                           ", ") +
-                "] but for the first dimension");
+    return fail(
+        "tensor '" + name + "' has the wrong shape: expected [" +
+        llvm::join(
+            llvm::map_range(shape, [](int64_t s) { return std::to_string(s); }),
+            ", ") +
+        "] but for the first dimension");
   return tensor;
 }
 
@@ -127,22 +127,20 @@ static llvm::Expected<std::vector<uint8_t>>
 materializeWeight(graph::WeightOp op, const SafetensorsReader &weights) {
   auto type = cast<RankedTensorType>(op.getType());
   Type element = type.getElementType();
-  StorageType stored = element.isF16()   ? StorageType::F16
-                       : element.isF32() ? StorageType::F32
+  StorageType stored = element.isF16()         ? StorageType::F16
+                       : element.isF32()       ? StorageType::F32
                        : element.isInteger(32) ? StorageType::I32
                                                : StorageType::I8;
   std::vector<uint8_t> bytes;
   int64_t leading = 0;
   for (auto name : op.getNames().getAsRange<StringAttr>()) {
-    auto tensor =
-        findTensor(weights, name.getValue(), stored, type.getShape());
+    auto tensor = findTensor(weights, name.getValue(), stored, type.getShape());
     if (!tensor)
       return tensor.takeError();
     if (llvm::Error error = checkValues(**tensor, element))
       return error;
     leading += (*tensor)->shape.front();
-    bytes.insert(bytes.end(), (*tensor)->bytes.begin(),
-                 (*tensor)->bytes.end());
+    bytes.insert(bytes.end(), (*tensor)->bytes.begin(), (*tensor)->bytes.end());
   }
   if (leading != type.getDimSize(0))
     return fail("tensor '" + constantName(op) + "' has " + Twine(leading) +
@@ -161,11 +159,12 @@ materializeWeight(graph::WeightOp op, const SafetensorsReader &weights) {
 //===----------------------------------------------------------------------===//
 
 /// The frequency of pair i after scaling. `llama3` as in the Llama 3.1 release:
-/// long wave lengths are divided by `factor`, short ones kept, those between are
-/// interpolated.
+/// long wave lengths are divided by `factor`, short ones kept, those between
+/// are interpolated.
 static double frequency(graph::RopeTableOp op, int64_t i, int64_t d) {
-  double base = std::pow(op.getTheta().convertToDouble(),
-                         -2.0 * static_cast<double>(i) / static_cast<double>(d));
+  double base =
+      std::pow(op.getTheta().convertToDouble(),
+               -2.0 * static_cast<double>(i) / static_cast<double>(d));
   ArrayRef<double> p = op.getParameters();
   if (op.getScaling() == "linear")
     return base / p[0];

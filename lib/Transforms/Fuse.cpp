@@ -14,8 +14,8 @@ using namespace odyssey;
 
 namespace {
 
-/// The weights `name` of all products, concatenated, or null when one of them is
-/// not an odyssey.weight of its own.
+/// The weights `name` of all products, concatenated, or null when one of them
+/// is not an odyssey.weight of its own.
 Value concatenate(PatternRewriter &rewriter, Location loc,
                   ArrayRef<Value> weights) {
   SmallVector<Attribute> names;
@@ -123,10 +123,10 @@ struct FuseQuantize : OpRewritePattern<graph::QuantizeOp> {
 struct Fuse : odyssey::impl::FuseBase<Fuse> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
-    patterns.add<FuseProducts<graph::RopeAppendOp>,
-                 FuseProducts<graph::SiluMulOp>,
-                 FuseProducts<graph::SiluMulQuantizeOp>>(&getContext(),
-                                                         fusedProducts);
+    patterns
+        .add<FuseProducts<graph::RopeAppendOp>, FuseProducts<graph::SiluMulOp>,
+             FuseProducts<graph::SiluMulQuantizeOp>>(&getContext(),
+                                                     fusedProducts);
     patterns.add<FuseQuantize>(&getContext(), fusedQuantizations);
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
       signalPassFailure();

@@ -38,7 +38,8 @@ StringRef kindOf(Operation *op) {
       .Default([](Operation *) { return StringRef(); });
 }
 
-/// A readable name: the operation, the sizes that matter, the tokens of its tile.
+/// A readable name: the operation, the sizes that matter, the tokens of its
+/// tile.
 std::string nameOf(Operation *op) {
   std::string name = op->getName().stripDialect().str();
   auto add = [&](StringRef letter, int64_t value) {
@@ -87,9 +88,8 @@ struct OutlineKernels : odyssey::impl::OutlineKernelsBase<OutlineKernels> {
       });
     if (operations.empty())
       return;
-    if (Operation *existing =
-            SymbolTable::lookupSymbolIn(getOperation(),
-                                        graph::kKernelModuleName)) {
+    if (Operation *existing = SymbolTable::lookupSymbolIn(
+            getOperation(), graph::kKernelModuleName)) {
       existing->emitOpError()
           << "has the name '" << graph::kKernelModuleName
           << "', which outlining gives to the module of kernels";
@@ -106,9 +106,8 @@ struct OutlineKernels : odyssey::impl::OutlineKernelsBase<OutlineKernels> {
   void outline(Operation *op) {
     graph::KernelOp kernel = findOrCreateKernel(op);
     IRRewriter rewriter(op);
-    auto callee =
-        SymbolRefAttr::get(module.getNameAttr(),
-                           {FlatSymbolRefAttr::get(kernel.getNameAttr())});
+    auto callee = SymbolRefAttr::get(
+        module.getNameAttr(), {FlatSymbolRefAttr::get(kernel.getNameAttr())});
     rewriter.replaceOpWithNewOp<graph::LaunchOp>(op, op->getResultTypes(),
                                                  callee, op->getOperands());
     ++launches;
@@ -126,8 +125,8 @@ struct OutlineKernels : odyssey::impl::OutlineKernelsBase<OutlineKernels> {
       return kernel;
     ++kernels;
     OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
-    auto type = builder.getFunctionType(op->getOperandTypes(),
-                                        op->getResultTypes());
+    auto type =
+        builder.getFunctionType(op->getOperandTypes(), op->getResultTypes());
     kernel = graph::KernelOp::create(
         builder, op->getLoc(), nameOf(op), type, kindOf(op),
         /*arg_attrs=*/ArrayAttr(), /*res_attrs=*/ArrayAttr());

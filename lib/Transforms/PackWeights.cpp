@@ -71,9 +71,9 @@ struct PackWeights : odyssey::impl::PackWeightsBase<PackWeights> {
                 "columns divisible by "
              << layout::kBlockK << ", got " << type.getDimSize(1);
     }
-    value.setType(RankedTensorType::get(
-        type.getShape(), type.getElementType(),
-        fastgemm::RowsAttr::get(&getContext(), stride)));
+    value.setType(
+        RankedTensorType::get(type.getShape(), type.getElementType(),
+                              fastgemm::RowsAttr::get(&getContext(), stride)));
     return success();
   }
 

@@ -37,7 +37,8 @@ struct QuantizeLinears : odyssey::impl::QuantizeLinearsBase<QuantizeLinears> {
     for (auto name : weight.getNames().getAsRange<StringAttr>())
       scaleNames.push_back(rewriter.getStringAttr(name.getValue() + "_scale"));
     Value values = graph::WeightOp::create(
-        rewriter, loc, RankedTensorType::get({n, k}, rewriter.getIntegerType(4)),
+        rewriter, loc,
+        RankedTensorType::get({n, k}, rewriter.getIntegerType(4)),
         weight.getNames());
     Value scales = graph::WeightOp::create(
         rewriter, loc, RankedTensorType::get({n}, rewriter.getF32Type()),

@@ -46,8 +46,7 @@ struct Schedule : odyssey::impl::ScheduleBase<Schedule> {
     }
     SmallVector<func::FuncOp> functions(getOperation().getOps<func::FuncOp>());
     for (func::FuncOp function : functions) {
-      if (function.isDeclaration() ||
-          function->hasAttr(graph::kBucketAttrName))
+      if (function.isDeclaration() || function->hasAttr(graph::kBucketAttrName))
         continue;
       if (!isDynamic(function)) {
         if (failed(specialize(function, function.getName(), 0, *description)))
@@ -71,7 +70,8 @@ struct Schedule : odyssey::impl::ScheduleBase<Schedule> {
     MLIRContext *context = &getContext();
     Builder builder(context);
     function->setAttr(graph::kFunctionAttrName, builder.getStringAttr(name));
-    function->setAttr(graph::kBucketAttrName, builder.getI64IntegerAttr(tokens));
+    function->setAttr(graph::kBucketAttrName,
+                      builder.getI64IntegerAttr(tokens));
     auto tokensOf = [&](Value value) {
       int64_t size = cast<ShapedType>(value.getType()).getDimSize(0);
       return ShapedType::isDynamic(size) ? tokens : size;
@@ -85,11 +85,10 @@ struct Schedule : odyssey::impl::ScheduleBase<Schedule> {
         ++scheduled;
         if (int64_t bytes = matmul.getSchedule()->getSharedBytes();
             bytes > description.sharedBytesPerBlock)
-          return op->emitOpError()
-                 << "expects a schedule that needs at most "
-                 << description.sharedBytesPerBlock
-                 << " bytes of shared memory on " << description.name
-                 << ", got " << bytes;
+          return op->emitOpError() << "expects a schedule that needs at most "
+                                   << description.sharedBytesPerBlock
+                                   << " bytes of shared memory on "
+                                   << description.name << ", got " << bytes;
       } else if (auto linear = dyn_cast<graph::LinearOp>(op)) {
         auto shape = linear.getWeights().getType();
         if (!linear.getSchedule())

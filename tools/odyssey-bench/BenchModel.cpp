@@ -34,8 +34,8 @@ Status bench::benchModel(const ModelOptions &options) {
   // Any tokens do: what a step costs does not depend on which they are.
   std::vector<int32_t> prompt(options.promptTokens);
   for (size_t i = 0; i < prompt.size(); ++i)
-    prompt[i] = static_cast<int32_t>((i * 7919 + 13) %
-                                     session->model().vocabulary);
+    prompt[i] =
+        static_cast<int32_t>((i * 7919 + 13) % session->model().vocabulary);
   std::vector<double> prefill, decode;
   for (int run = 0; run < options.runs; ++run) {
     ODYSSEY_ASSIGN_OR_RETURN(SequenceId sequence, session->addSequence());
@@ -55,13 +55,12 @@ Status bench::benchModel(const ModelOptions &options) {
     ODYSSEY_RETURN_IF_ERROR(session->removeSequence(sequence));
   }
   if (options.json) {
-    nlohmann::ordered_json json = {
-        {"bundle", bundle->path()},
-        {"device", deviceName},
-        {"prompt_tokens", options.promptTokens},
-        {"decode_tokens", options.decodeTokens},
-        {"prefill_tokens_per_second", prefill},
-        {"decode_tokens_per_second", decode}};
+    nlohmann::ordered_json json = {{"bundle", bundle->path()},
+                                   {"device", deviceName},
+                                   {"prompt_tokens", options.promptTokens},
+                                   {"decode_tokens", options.decodeTokens},
+                                   {"prefill_tokens_per_second", prefill},
+                                   {"decode_tokens_per_second", decode}};
     std::printf("%s\n", json.dump(2).c_str());
     return Status::success();
   }

@@ -8,7 +8,7 @@
 using namespace odyssey;
 
 void compiler::print(llvm::raw_ostream &stream, const Summary &summary,
-                    const Options &options) {
+                     const Options &options) {
   if (summary.assembled) {
     size_t width = 6;
     for (const KernelResources &kernel : summary.kernels)

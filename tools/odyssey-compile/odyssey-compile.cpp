@@ -18,24 +18,25 @@ static cl::opt<std::string>
     input(cl::Positional, cl::Required,
           cl::desc("<quantized checkpoint folder | file.mlir | model shape>"),
           cl::cat(category));
-static cl::opt<std::string> output("o", cl::desc("Output file, - for standard "
-                                                 "output (text only)"),
+static cl::opt<std::string> output("o",
+                                   cl::desc("Output file, - for standard "
+                                            "output (text only)"),
                                    cl::value_desc("file"), cl::Required,
                                    cl::cat(category));
 static cl::opt<std::string> target("target",
                                    cl::desc("sm_80 (default), sm_86 or sm_89"),
                                    cl::init("sm_80"), cl::cat(category));
-static cl::opt<compiler::Emit> emit(
-    "emit", cl::desc("How far to compile"),
-    cl::values(clEnumValN(compiler::Emit::Mlir, "mlir",
-                          "graph with schedules and outlined kernels"),
-               clEnumValN(compiler::Emit::Nvvm, "nvvm", "NVVM dialect"),
-               clEnumValN(compiler::Emit::Ptx, "ptx", "PTX text"),
-               clEnumValN(compiler::Emit::Cubin, "cubin",
-                          "machine code, by ptxas"),
-               clEnumValN(compiler::Emit::Bundle, "bundle",
-                          "what odyssey-run takes (default)")),
-    cl::init(compiler::Emit::Bundle), cl::cat(category));
+static cl::opt<compiler::Emit>
+    emit("emit", cl::desc("How far to compile"),
+         cl::values(clEnumValN(compiler::Emit::Mlir, "mlir",
+                               "graph with schedules and outlined kernels"),
+                    clEnumValN(compiler::Emit::Nvvm, "nvvm", "NVVM dialect"),
+                    clEnumValN(compiler::Emit::Ptx, "ptx", "PTX text"),
+                    clEnumValN(compiler::Emit::Cubin, "cubin",
+                               "machine code, by ptxas"),
+                    clEnumValN(compiler::Emit::Bundle, "bundle",
+                               "what odyssey-run takes (default)")),
+         cl::init(compiler::Emit::Bundle), cl::cat(category));
 static cl::opt<std::string>
     weights("weights",
             cl::desc("Safetensors file with the weights that an IR file names, "

@@ -6,11 +6,15 @@
 //===----------------------------------------------------------------------===//
 
 #include "odyssey/Frontend/Checkpoint/Checkpoint.h"
+#include "odyssey/Quantize/CalibrationText.h"
 #include "odyssey/Quantize/QuantizeCheckpoint.h"
+#include "odyssey/runtime/Tokenizer.h"
 
 #include "llvm/Support/CommandLine.h"
+#include "llvm/Support/Format.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/InitLLVM.h"
+#include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Process.h"
 #include "llvm/Support/Signals.h"
 #include "llvm/Support/WithColor.h"
@@ -21,15 +25,16 @@
 
 using namespace odyssey;
 namespace cl = llvm::cl;
+using llvm::Error;
+using llvm::Expected;
 
 namespace {
 
 enum ExitCode { exitSuccess = 0, exitError = 1, exitUsage = 2 };
 
-enum class Recipe { RoundToNearest };
-
 cl::OptionCategory inputOutput("Input and output");
 cl::OptionCategory method("Method");
+cl::OptionCategory calibration("Calibration");
 cl::OptionCategory behaviour("Behaviour");
 
 /// libLLVM registers the options of its own passes in every program that links
@@ -37,7 +42,9 @@ cl::OptionCategory behaviour("Behaviour");
 /// why the options below are not globals.
 struct NameReservation {
   NameReservation() {
-    for (llvm::StringRef name : {"o", "force", "recipe", "threads", "quiet"})
+    for (llvm::StringRef name :
+         {"o", "force", "recipe", "act-order", "calibration", "samples",
+          "sequence-length", "threads", "quiet"})
       if (cl::Option *other = cl::getRegisteredOptions().lookup(name))
         other->removeArgument();
   }
@@ -60,11 +67,35 @@ struct CommandLine {
                       cl::cat(inputOutput)};
 
   cl::opt<Recipe> recipe{
-      "recipe", cl::desc("How weights become 4-bit integers"),
-      cl::values(clEnumValN(Recipe::RoundToNearest, "rtn",
-                            "Round to nearest, one scale per output channel "
-                            "(default)")),
-      cl::init(Recipe::RoundToNearest), cl::cat(method)};
+      "recipe",
+      cl::desc("How weights become 4-bit integers, with one scale "
+               "per output channel"),
+      cl::values(
+          clEnumValN(Recipe::ClipAndCompensate, "lwc+gptq",
+                     "Learned clipping and GPTQ (default)"),
+          clEnumValN(Recipe::Clip, "lwc", "Learned clipping only"),
+          clEnumValN(Recipe::Compensate, "gptq", "GPTQ only"),
+          clEnumValN(Recipe::RoundToNearest, "rtn",
+                     "Round to nearest; needs no calibration, takes seconds")),
+      cl::init(Recipe::ClipAndCompensate), cl::cat(method)};
+
+  cl::opt<bool> actOrder{
+      "act-order",
+      cl::desc("GPTQ rounds the input channels in the order of falling "
+               "activations instead of their own; costs nothing at run time"),
+      cl::cat(method)};
+
+  cl::opt<std::string> calibrationPath{
+      "calibration", cl::desc("Text like what the model will read, in UTF-8"),
+      cl::value_desc("FILE"), cl::cat(calibration)};
+
+  cl::opt<unsigned> samples{
+      "samples", cl::desc("Sequences to take from it (default 64)"),
+      cl::value_desc("N"), cl::init(64), cl::cat(calibration)};
+
+  cl::opt<unsigned> sequenceLength{
+      "sequence-length", cl::desc("Tokens of a sequence (default 512)"),
+      cl::value_desc("N"), cl::init(512), cl::cat(calibration)};
 
   cl::opt<unsigned> threads{
       "threads", cl::desc("Threads to use; 0, the default, is one per core"),
@@ -72,6 +103,43 @@ struct CommandLine {
 
   cl::opt<bool> quiet{"quiet", cl::desc("Print errors only"),
                       cl::cat(behaviour)};
+};
+
+using Clock = std::chrono::steady_clock;
+
+double secondsSince(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// One line of the terminal, rewritten: the share done, the tensor at work and
+/// the time left.
+class ProgressLine {
+public:
+  explicit ProgressLine(bool visible) : visible(visible) {}
+  ~ProgressLine() { clear(); }
+
+  void show(llvm::StringRef tensor, double done) {
+    if (!visible)
+      return;
+    clear();
+    llvm::errs() << llvm::formatv("{0,3}% {1}", static_cast<int>(100 * done),
+                                  tensor);
+    double elapsed = secondsSince(start);
+    // Before that, an estimate is a guess.
+    if (elapsed > 2 && done > 0.01) {
+      int left = static_cast<int>(elapsed * (1 - done) / done);
+      llvm::errs() << llvm::format(", %d:%02d left", left / 60, left % 60);
+    }
+  }
+
+  void clear() {
+    if (visible)
+      llvm::errs() << "\r\x1b[K";
+  }
+
+private:
+  bool visible;
+  Clock::time_point start = Clock::now();
 };
 
 } // namespace
@@ -84,53 +152,130 @@ static void stopOnInterrupt() {
   llvm::sys::SetInterruptFunction([] { interrupted = 1; });
 }
 
-/// One line of the terminal, rewritten.
-static void showProgress(llvm::StringRef tensor, int64_t done, int64_t total) {
-  constexpr const char *clearLine = "\r\x1b[K";
-  llvm::errs() << clearLine;
-  if (done < total)
-    llvm::errs() << llvm::formatv("{0,3}% {1}", 100 * done / total, tensor);
+static llvm::raw_ostream &warn() {
+  return llvm::WithColor::warning(llvm::errs(), "odyssey-quantize");
 }
 
-static llvm::Error run(const CommandLine &options) {
-  using Clock = std::chrono::steady_clock;
+static Expected<CalibrationSamples>
+readCalibration(const CommandLine &options, const Checkpoint &checkpoint) {
+  std::unique_ptr<llvm::MemoryBuffer> file;
+  llvm::StringRef text = builtinCalibrationText();
+  std::string name = "the built-in text";
+  if (!options.calibrationPath.empty()) {
+    name = options.calibrationPath;
+    auto opened = llvm::MemoryBuffer::getFile(name);
+    if (!opened)
+      return llvm::createFileError(name, opened.getError());
+    file = std::move(*opened);
+    text = file->getBuffer();
+  } else if (!options.quiet) {
+    warn() << "no --calibration text: a short built-in one is used, which "
+              "makes a worse model than a text like what it will read\n";
+  }
+
+  const TokenizerFile &tokenizerFile = checkpoint.tokenizerFiles().front();
+  auto tokenizer = runtime::Tokenizer::load(
+      tokenizerFile.name, std::as_bytes(std::span(tokenizerFile.bytes)));
+  if (!tokenizer.ok())
+    return llvm::createFileError(
+        tokenizerFile.name,
+        llvm::createStringError(tokenizer.status().message()));
+  auto tokens =
+      (*tokenizer)->encode(text, {.addBos = false, .parseSpecial = false});
+  if (!tokens.ok())
+    return llvm::createFileError(
+        name, llvm::createStringError(tokens.status().message()));
+
+  const ModelConfig &config = checkpoint.config();
+  for (int32_t token : *tokens)
+    if (token >= config.vocabSize)
+      return llvm::createStringError(
+          "the tokenizer has the token " + llvm::Twine(token) +
+          ", and the model a vocabulary of " + llvm::Twine(config.vocabSize));
+  SampleOptions sampleOptions;
+  sampleOptions.samples = options.samples;
+  sampleOptions.sequenceLength =
+      std::min<int64_t>(options.sequenceLength, config.maxContext);
+  if (config.addBos && config.bosId)
+    sampleOptions.bos = static_cast<int32_t>(*config.bosId);
+  Expected<CalibrationSamples> samples = cutSamples(*tokens, sampleOptions);
+  if (!samples)
+    return llvm::createFileError(name, samples.takeError());
+  if (!options.quiet && !options.calibrationPath.empty() &&
+      samples->size() < options.samples)
+    warn() << name << " has " << tokens->size() << " tokens, enough for "
+           << samples->size() << " of " << options.samples << " samples\n";
+  return samples;
+}
+
+/// A line for each layer, with the output errors of its linears before and
+/// after in percent.
+static void printReport(const LinearReport &report) {
+  llvm::StringRef name = report.name;
+  auto [layer, linear] = name.rsplit('.');
+  if (linear == "q_proj") {
+    llvm::StringRef number = layer.rsplit('.').first.rsplit('.').second;
+    if (number == "0")
+      llvm::outs() << "output error in %, rounded to nearest > in the end\n"
+                   << "layer  q          k          v          o          "
+                      "gate       up         down\n";
+    llvm::outs() << llvm::formatv("{0,5}  ", number);
+  }
+  std::string cell = llvm::formatv(
+      "{0:f2}>{1:f2}", 100 * report.errorOfRounding, 100 * report.error);
+  bool last = linear == "down_proj";
+  llvm::outs() << (last ? cell + "\n" : llvm::formatv("{0,-11}", cell).str());
+}
+
+static Error run(const CommandLine &options) {
   Clock::time_point start = Clock::now();
-  llvm::Expected<std::unique_ptr<Checkpoint>> checkpoint =
+  Expected<std::unique_ptr<Checkpoint>> checkpoint =
       Checkpoint::open(options.checkpointPath);
   if (!checkpoint)
     return checkpoint.takeError();
 
-  bool show = !options.quiet && llvm::sys::Process::StandardErrIsDisplayed();
   QuantizeOptions quantizeOptions;
+  quantizeOptions.recipe = options.recipe;
+  quantizeOptions.gptq.activationOrder = options.actOrder;
   quantizeOptions.threads = options.threads;
   quantizeOptions.replace = options.force;
-  quantizeOptions.progress = [&](llvm::StringRef tensor, int64_t done,
-                                 int64_t total) {
-    if (show)
-      showProgress(tensor, done, total);
+  if (options.recipe != Recipe::RoundToNearest) {
+    Expected<CalibrationSamples> samples =
+        readCalibration(options, **checkpoint);
+    if (!samples)
+      return samples.takeError();
+    quantizeOptions.calibration = std::move(*samples);
+  }
+  ProgressLine progress(!options.quiet &&
+                        llvm::sys::Process::StandardErrIsDisplayed());
+  quantizeOptions.progress = [&](llvm::StringRef tensor, double done) {
+    progress.show(tensor, done);
     return !interrupted;
   };
-  llvm::Expected<QuantizeSummary> summary =
+  if (!options.quiet)
+    quantizeOptions.report = [&](const LinearReport &report) {
+      progress.clear();
+      printReport(report);
+    };
+  Expected<QuantizeSummary> summary =
       quantizeCheckpoint(**checkpoint, options.outputPath, quantizeOptions);
-  if (!summary) {
-    if (show)
-      showProgress("", 1, 1);
+  progress.clear();
+  if (!summary)
     return summary.takeError();
-  }
   if (!options.quiet)
     llvm::outs() << llvm::formatv(
         "{0}: {1} linear layers, {2:f2} M weights of 4 bits, {3:f2} M of fp16, "
         "{4:f2} s\n",
         options.outputPath, summary->quantizedTensors,
         summary->quantizedWeights / 1e6, summary->halfWeights / 1e6,
-        std::chrono::duration<double>(Clock::now() - start).count());
-  return llvm::Error::success();
+        secondsSince(start));
+  return Error::success();
 }
 
 int main(int argc, char **argv) {
   llvm::InitLLVM initialize(argc, argv);
   CommandLine options;
-  cl::HideUnrelatedOptions({&inputOutput, &method, &behaviour});
+  cl::HideUnrelatedOptions({&inputOutput, &method, &calibration, &behaviour});
   // Given a stream, the parser returns instead of exiting with 1.
   if (!cl::ParseCommandLineOptions(
           argc, argv,
@@ -138,8 +283,13 @@ int main(int argc, char **argv) {
           "CHECKPOINT is a GGUF file or a Hugging Face folder.\n",
           &llvm::errs()))
     return exitUsage;
+  if (options.samples == 0 || options.sequenceLength < 2) {
+    llvm::WithColor::error(llvm::errs(), "odyssey-quantize")
+        << "--samples must be 1 or more, --sequence-length 2 or more\n";
+    return exitUsage;
+  }
   stopOnInterrupt();
-  if (llvm::Error error = run(options)) {
+  if (Error error = run(options)) {
     llvm::WithColor::error(llvm::errs(), "odyssey-quantize")
         << llvm::toString(std::move(error)) << '\n';
     return exitError;

@@ -54,8 +54,8 @@ struct Summary {
 /// where they belong; the returned error says what could not be done.
 llvm::Expected<Summary> run(const Options &options);
 
-/// The token counts that kernels are specialized for: 1, 8, 16, 32, ... , and the
-/// first that holds a step of `maxStepTokens`.
+/// The token counts that kernels are specialized for: 1, 8, 16, 32, ... , and
+/// the first that holds a step of `maxStepTokens`.
 llvm::SmallVector<int64_t> tokenBuckets(int64_t maxStepTokens);
 
 } // namespace odyssey::compiler

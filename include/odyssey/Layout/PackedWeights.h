@@ -4,12 +4,13 @@
 // that writes packed weights (the bundle writer) or reads them (the kernels'
 // lowering, the tests) takes its positions from here.
 //
-// Worked example, channels = 64, N = 172, K = 100. N is padded to 192 = 3 panels,
-// K to 128 = 2 steps of 64. A panel is 2 steps x 4 blocks x 512 bytes = 4096
-// bytes. Weight (n = 70, k = 97): panel 1, channel 6 in it; step 1, k 33 in it.
-// Channel 6 of 32 is 4g + 2i + p with g = 1, i = 1, p = 0: block 1, row g + 8p =
-// 1. k 33 = 32 s + 16 h + 4 t + j with s = 1, h = 0, t = 0, j = 1: word 2s + h =
-// 2, byte 1, of lane 4g + t = 4; p = 0 is the high nibble. So it is the high
+// Worked example, channels = 64, N = 172, K = 100. N is padded to 192 = 3
+// panels, K to 128 = 2 steps of 64. A panel is 2 steps x 4 blocks x 512 bytes =
+// 4096 bytes. Weight (n = 70, k = 97): panel 1, channel 6 in it; step 1, k 33
+// in it. Channel 6 of 32 is 4g + 2i + p with g = 1, i = 1, p = 0: block 1, row
+// g + 8p =
+// 1. k 33 = 32 s + 16 h + 4 t + j with s = 1, h = 0, t = 0, j = 1: word 2s + h
+// = 2, byte 1, of lane 4g + t = 4; p = 0 is the high nibble. So it is the high
 // nibble of byte 4096 + (4 + 1) * 512 + 4 * 16 + 2 * 4 + 1.
 //
 //===----------------------------------------------------------------------===//

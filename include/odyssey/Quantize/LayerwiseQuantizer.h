@@ -62,11 +62,13 @@ struct QuantizedWeights {
 /// In memory are: the samples at one layer's boundary and inside its attention,
 /// as fp16; the weights and the H of the linears that share one input; the
 /// activations of one sample per thread.
-llvm::Error quantizeLayerwise(
-    const Checkpoint &checkpoint, const CalibrationSamples &samples,
-    const LayerwiseOptions &options,
-    llvm::function_ref<llvm::Error(LinearReport, const QuantizedWeights &)>
-        emit);
+llvm::Error
+quantizeLayerwise(const Checkpoint &checkpoint,
+                  const CalibrationSamples &samples,
+                  const LayerwiseOptions &options,
+                  llvm::function_ref<llvm::Error(const LinearReport &,
+                                                 const QuantizedWeights &)>
+                      emit);
 
 } // namespace odyssey
 

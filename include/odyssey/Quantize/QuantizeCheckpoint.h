@@ -4,24 +4,40 @@
 #define ODYSSEY_QUANTIZE_QUANTIZECHECKPOINT_H
 
 #include "odyssey/Frontend/Checkpoint/Checkpoint.h"
+#include "odyssey/Quantize/LayerwiseQuantizer.h"
 
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/Error.h"
 
 #include <functional>
+#include <vector>
 
 namespace odyssey {
 
+/// How weights become integers and scales.
+enum class Recipe {
+  RoundToNearest, // scales of max|w| / 7; the only one without calibration
+  Clip,           // learned scales, rounded to nearest
+  Compensate,     // scales of max|w| / 7, rounded by GPTQ
+  ClipAndCompensate,
+};
+
 struct QuantizeOptions {
+  Recipe recipe = Recipe::RoundToNearest;
+  /// For all other recipes; not empty then.
+  CalibrationSamples calibration;
+  GptqOptions gptq;
   /// 0 means as many as the machine has cores.
   unsigned threads = 0;
   /// Replace a quantized checkpoint of that name.
   bool replace = false;
   /// Called from time to time, from one thread, with the tensor at work and
-  /// how many weights are done of how many. Returning false stops the work:
-  /// `quantizeCheckpoint` then fails and leaves nothing behind.
-  std::function<bool(llvm::StringRef tensor, int64_t done, int64_t total)>
-      progress;
+  /// the share of the work that is done, from 0 to 1. Returning false stops
+  /// the work: `quantizeCheckpoint` then fails and leaves nothing behind.
+  std::function<bool(llvm::StringRef tensor, double done)> progress;
+  /// Called for every linear that a recipe with calibration has quantized, in
+  /// the order of the model.
+  std::function<void(const LinearReport &)> report;
 };
 
 /// What was done, in weights, for the summary.
@@ -32,10 +48,11 @@ struct QuantizeSummary {
   int64_t halfWeights = 0;
 };
 
-/// Rounds the weights of all linear layers to nearest, one scale per output
-/// channel, and writes the quantized checkpoint `folder`. Memory is bounded by
-/// a block of rows per thread, whatever the size of the model. Fails on weights
-/// that are not finite or, for those kept as fp16, too large for it.
+/// Quantizes the weights of all linear layers, one scale per output channel,
+/// and writes the quantized checkpoint `folder`. Memory is bounded by a block
+/// of rows per thread for rounding to nearest, else as `quantizeLayerwise`
+/// says. Fails on weights that are not finite or, for those kept as fp16, too
+/// large for it.
 llvm::Expected<QuantizeSummary>
 quantizeCheckpoint(const Checkpoint &checkpoint, llvm::StringRef folder,
                    const QuantizeOptions &options);

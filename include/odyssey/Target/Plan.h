@@ -35,10 +35,10 @@ struct Plan {
   std::vector<BundleConstant> constants;
 };
 
-/// `module` holds the functions of launches and, in the gpu.module `kernels`, the
-/// lowered kernels with their launch configurations. A function that the runtime
-/// cannot run (a result that is an argument, an operation that is no launch) is
-/// an error that names it.
+/// `module` holds the functions of launches and, in the gpu.module `kernels`,
+/// the lowered kernels with their launch configurations. A function that the
+/// runtime cannot run (a result that is an argument, an operation that is no
+/// launch) is an error that names it.
 llvm::Expected<Plan> buildPlan(mlir::ModuleOp module,
                                const PlanContext &context);
 

@@ -29,11 +29,11 @@ struct BundleConstant {
 /// Describes the constant that `op` stands for.
 BundleConstant describeConstant(mlir::Operation *op);
 
-/// Makes a constant's bytes: reads the tensors that an odyssey.weight names from
-/// `weights`, checks their types, shapes and values, concatenates and packs them;
-/// evaluates a rope table. 4-bit weights outside -8 to 7 and non-finite numbers
-/// are errors that name the tensor and the index. `weights` may be null where no
-/// tensor is named.
+/// Makes a constant's bytes: reads the tensors that an odyssey.weight names
+/// from `weights`, checks their types, shapes and values, concatenates and
+/// packs them; evaluates a rope table. 4-bit weights outside -8 to 7 and
+/// non-finite numbers are errors that name the tensor and the index. `weights`
+/// may be null where no tensor is named.
 llvm::Expected<std::vector<uint8_t>>
 materialize(const BundleConstant &constant, const SafetensorsReader *weights);
 

@@ -1,7 +1,7 @@
 //===- ConvertFastGemmToNVVM.cpp - Fragments and copies to NVVM -----------===//
 //
-// One pattern per operation of the fastgemm dialect. Vectors of registers become
-// the scalars or structs that the NVVM operations take.
+// One pattern per operation of the fastgemm dialect. Vectors of registers
+// become the scalars or structs that the NVVM operations take.
 //
 //===----------------------------------------------------------------------===//
 
@@ -34,8 +34,7 @@ Value packStruct(OpBuilder &builder, Location loc, Value value,
   SmallVector<Value> elements;
   if (auto structType = dyn_cast<LLVM::LLVMStructType>(value.getType()))
     for (int64_t i = 0, e = structType.getBody().size(); i < e; ++i)
-      elements.push_back(
-          LLVM::ExtractValueOp::create(builder, loc, value, i));
+      elements.push_back(LLVM::ExtractValueOp::create(builder, loc, value, i));
   else
     elements.push_back(value);
   return vector::FromElementsOp::create(builder, loc, type, elements);
@@ -85,12 +84,12 @@ struct LoadMatrixPattern : OpConversionPattern<fastgemm::LoadMatrixOp> {
     auto type = cast<VectorType>(op.getMatrices().getType());
     int64_t count = type.getNumElements();
     Type i32 = rewriter.getI32Type();
-    Type resultType =
-        count == 1 ? i32
-                   : LLVM::LLVMStructType::getLiteral(
-                         getContext(), SmallVector<Type>(count, i32));
-    auto layout = op.getTranspose() ? NVVM::MMALayout::col
-                                    : NVVM::MMALayout::row;
+    Type resultType = count == 1
+                          ? i32
+                          : LLVM::LLVMStructType::getLiteral(
+                                getContext(), SmallVector<Type>(count, i32));
+    auto layout =
+        op.getTranspose() ? NVVM::MMALayout::col : NVVM::MMALayout::row;
     auto shape = NVVM::LdStMatrixShapeAttr::get(getContext(), 8, 8);
     Value loaded = NVVM::LdMatrixOp::create(
         rewriter, loc, resultType, adaptor.getAddress(), count, layout, shape,
@@ -117,8 +116,8 @@ struct MmaS8Pattern : OpConversionPattern<fastgemm::MmaS8Op> {
         NVVM::MMAIntOverflow::wrapped,
         std::array{NVVM::MMATypes::s8, NVVM::MMATypes::s8},
         std::array{NVVM::MMALayout::row, NVVM::MMALayout::col});
-    rewriter.replaceOp(op, packStruct(rewriter, loc, result,
-                                      cast<VectorType>(op.getType())));
+    rewriter.replaceOp(
+        op, packStruct(rewriter, loc, result, cast<VectorType>(op.getType())));
     return success();
   }
 };
@@ -140,13 +139,12 @@ struct MmaF16Pattern : OpConversionPattern<fastgemm::MmaF16Op> {
         getContext(), SmallVector<Type>(4, rewriter.getF32Type()));
     Value result = NVVM::MmaOp::create(
         rewriter, loc, structType, halves(adaptor.getA()),
-        halves(adaptor.getB()),
-        unpack(rewriter, loc, adaptor.getAccumulator()),
+        halves(adaptor.getB()), unpack(rewriter, loc, adaptor.getAccumulator()),
         ArrayRef<int64_t>{16, 8, 16}, std::nullopt, std::nullopt,
         std::array{NVVM::MMATypes::f16, NVVM::MMATypes::f16},
         std::array{NVVM::MMALayout::row, NVVM::MMALayout::col});
-    rewriter.replaceOp(op, packStruct(rewriter, loc, result,
-                                      cast<VectorType>(op.getType())));
+    rewriter.replaceOp(
+        op, packStruct(rewriter, loc, result, cast<VectorType>(op.getType())));
     return success();
   }
 };

@@ -14,9 +14,9 @@ using namespace odyssey;
 
 namespace {
 
-/// Word 2s + h of a lane's 16 bytes holds, of k32 step s and k16 half h, row g in
-/// the high nibbles and row g + 8 in the low ones: registers a(2h) and a(2h + 1)
-/// of the step's A fragment.
+/// Word 2s + h of a lane's 16 bytes holds, of k32 step s and k16 half h, row g
+/// in the high nibbles and row g + 8 in the low ones: registers a(2h) and a(2h
+/// + 1) of the step's A fragment.
 struct DequantPattern : OpRewritePattern<fastgemm::DequantOp> {
   using OpRewritePattern::OpRewritePattern;
 
@@ -33,8 +33,8 @@ struct DequantPattern : OpRewritePattern<fastgemm::DequantOp> {
     for (int64_t s = 0; s < 2; ++s) {
       SmallVector<Value> registers;
       for (int64_t h = 0; h < 2; ++h) {
-        Value word = vector::ExtractOp::create(rewriter, loc, op.getPacked(),
-                                               2 * s + h);
+        Value word =
+            vector::ExtractOp::create(rewriter, loc, op.getPacked(), 2 * s + h);
         Value shifted = arith::ShLIOp::create(rewriter, loc, word, four);
         registers.push_back(arith::AndIOp::create(rewriter, loc, word, mask));
         registers.push_back(

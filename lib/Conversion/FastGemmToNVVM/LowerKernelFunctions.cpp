@@ -1,9 +1,9 @@
 //===- LowerKernelFunctions.cpp - gpu.func to llvm.func -------------------===//
 //
-// Kernels take nothing but pointers and scalars, so the function itself needs no
-// type conversion. Upstream's convert-gpu-to-nvvm is not used because it turns
-// LLVM's math intrinsics (fabs, sqrt, roundeven) into calls of libdevice, which
-// are neither needed nor correctly rounded by contract.
+// Kernels take nothing but pointers and scalars, so the function itself needs
+// no type conversion. Upstream's convert-gpu-to-nvvm is not used because it
+// turns LLVM's math intrinsics (fabs, sqrt, roundeven) into calls of libdevice,
+// which are neither needed nor correctly rounded by contract.
 //
 //===----------------------------------------------------------------------===//
 
@@ -25,8 +25,8 @@ struct LowerKernelFunctions
     : odyssey::impl::LowerKernelFunctionsBase<LowerKernelFunctions> {
   void runOnOperation() override {
     IRRewriter rewriter(&getContext());
-    for (auto func : llvm::make_early_inc_range(
-             getOperation().getOps<gpu::GPUFuncOp>()))
+    for (auto func :
+         llvm::make_early_inc_range(getOperation().getOps<gpu::GPUFuncOp>()))
       if (failed(lower(func, rewriter)))
         return signalPassFailure();
   }
@@ -40,14 +40,13 @@ struct LowerKernelFunctions
     rewriter.setInsertionPoint(func);
     auto type = LLVM::LLVMFunctionType::get(
         LLVM::LLVMVoidType::get(&getContext()), func.getArgumentTypes());
-    auto lowered = LLVM::LLVMFuncOp::create(rewriter, func.getLoc(),
-                                            func.getName(), type);
+    auto lowered =
+        LLVM::LLVMFuncOp::create(rewriter, func.getLoc(), func.getName(), type);
     lowered->setAttr(NVVM::NVVMDialect::getKernelFuncAttrName(),
                      rewriter.getUnitAttr());
-    lowered->setAttr(
-        NVVM::NVVMDialect::getReqntidAttrName(),
-        rewriter.getDenseI32ArrayAttr(
-            {static_cast<int32_t>(launch.getBlock()), 1, 1}));
+    lowered->setAttr(NVVM::NVVMDialect::getReqntidAttrName(),
+                     rewriter.getDenseI32ArrayAttr(
+                         {static_cast<int32_t>(launch.getBlock()), 1, 1}));
     // Without it ptxas may spill to reach an occupancy that nobody asked for.
     lowered->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(),
                      rewriter.getI32IntegerAttr(1));

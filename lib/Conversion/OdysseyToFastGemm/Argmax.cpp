@@ -17,8 +17,8 @@ LogicalResult conversion::emitArgmax(KernelBuilder &k, graph::ArgmaxOp op) {
   };
   // Greater value wins, the lower index on a tie.
   auto better = [&](Best a, Best b) -> Best {
-    Val takeB = (b.value > a.value) |
-                ((b.value == a.value) & (b.index < a.index));
+    Val takeB =
+        (b.value > a.value) | ((b.value == a.value) & (b.index < a.index));
     return {k.select(takeB, b.value, a.value),
             k.select(takeB, b.index, a.index)};
   };
@@ -35,8 +35,8 @@ LogicalResult conversion::emitArgmax(KernelBuilder &k, graph::ArgmaxOp op) {
       });
   Best best{found[0], found[1]};
   for (int64_t mask = 16; mask > 0; mask /= 2)
-    best = better(best, {k.shuffleXor(best.value, mask),
-                         k.shuffleXor(best.index, mask)});
+    best = better(
+        best, {k.shuffleXor(best.value, mask), k.shuffleXor(best.index, mask)});
   k.ifThen((thread & 31) == 0, [&] {
     Val slot = (thread >> 5) << 3;
     k.store(best.value, k.offset(k.shared(), slot));

@@ -2,20 +2,21 @@
 //
 // One kernel for prefill and decode. A CTA owns one KV head and `tile_tokens`
 // tokens; the queries of the heads that share the KV head are the rows of its
-// fp16 tensor core tiles, 16 rows a warp: row r is token r / G of the tile, head
-// r mod G of the group. Keys and values of a page (64 tokens) come into shared
-// memory through cp.async, the next page's while this one is used.
+// fp16 tensor core tiles, 16 rows a warp: row r is token r / G of the tile,
+// head r mod G of the group. Keys and values of a page (64 tokens) come into
+// shared memory through cp.async, the next page's while this one is used.
 //
-// FlashAttention-2 in registers: S = Q K^T is the accumulator of m16n8k16, whose
-// layout is that of an A fragment, so the softmax's numerators go straight into
-// P V. Keys are read by ldmatrix as they lie, values by ldmatrix.trans.
+// FlashAttention-2 in registers: S = Q K^T is the accumulator of m16n8k16,
+// whose layout is that of an A fragment, so the softmax's numerators go
+// straight into P V. Keys are read by ldmatrix as they lie, values by
+// ldmatrix.trans.
 //
 // What a row computes depends on its position alone: pages are walked from 0,
-// and a page behind the row's position is fully masked, which changes neither the
-// running maximum, nor the sum, nor the output by a bit (their factor is exp(0) =
-// 1 and every numerator 0). So rows of several positions share a tile, and tokens
-// of several sequences: the CTA walks the runs of equal sequence in its tile one
-// after the other, with all other rows masked.
+// and a page behind the row's position is fully masked, which changes neither
+// the running maximum, nor the sum, nor the output by a bit (their factor is
+// exp(0) = 1 and every numerator 0). So rows of several positions share a tile,
+// and tokens of several sequences: the CTA walks the runs of equal sequence in
+// its tile one after the other, with all other rows masked.
 //
 //===----------------------------------------------------------------------===//
 
@@ -159,11 +160,12 @@ void AttentionEmitter::loadQueries() {
   }
 }
 
-/// Where this thread keeps its queries' fragment of a k16 step: in shared memory,
-/// since registers are what long heads run out of. Nobody else reads it.
+/// Where this thread keeps its queries' fragment of a k16 step: in shared
+/// memory, since registers are what long heads run out of. Nobody else reads
+/// it.
 Val AttentionEmitter::queryAddress(int64_t step) {
-  return k.offset(k.shared(2 * slotBytes + step * threads * 16),
-                  k.threadIndex() << 4);
+  return k.offset(k.shared(2 * slotBytes + step * threads * 16), k.threadIndex()
+                                                                     << 4);
 }
 
 /// Copies keys and values of page number `page` of the cache.
@@ -177,8 +179,8 @@ void AttentionEmitter::startPage(Val slot, Val page) {
       Val row = piece / chunks, chunk = piece % chunks;
       for (int part = 0; part < 2; ++part) {
         Val from = k.offset(source, piece * 16 + part * cache.valueOffset());
-        Val to = chunkAddress(k.offset(destination, part * halfBytes), row,
-                              chunk);
+        Val to =
+            chunkAddress(k.offset(destination, part * halfBytes), row, chunk);
         k.create<fastgemm::AsyncCopyOp>(to.value, from.value,
                                         k.getI32IntegerAttr(16), Value());
       }
@@ -203,12 +205,12 @@ SmallVector<Val> AttentionEmitter::scores(Val keys) {
     VectorType loaded = k.vec(odd ? 1 : 2, k.i32());
     for (int64_t j = 0; j < kPage / 8; ++j) {
       Val address = chunkAddress(keys, row + j * 8, chunk);
-      Val b = k.val(k.create<fastgemm::LoadMatrixOp>(loaded, address.value,
-                                                     UnitAttr()));
+      Val b = k.val(
+          k.create<fastgemm::LoadMatrixOp>(loaded, address.value, UnitAttr()));
       if (odd)
         b = k.vectorOf({k.extract(b, 0), k.constant(0)});
-      sums[j] = k.val(k.create<fastgemm::MmaF16Op>(
-          sums[j].type(), a.value, b.value, sums[j].value));
+      sums[j] = k.val(k.create<fastgemm::MmaF16Op>(sums[j].type(), a.value,
+                                                   b.value, sums[j].value));
     }
   }
   return sums;
@@ -232,9 +234,10 @@ void AttentionEmitter::addValues(State &state, Val values,
     }
 }
 
-AttentionEmitter::State
-AttentionEmitter::processPage(Val slot, Val firstPosition, Val sequence,
-                              State state) {
+AttentionEmitter::State AttentionEmitter::processPage(Val slot,
+                                                      Val firstPosition,
+                                                      Val sequence,
+                                                      State state) {
   Val page = k.offset(k.shared(), slot * slotBytes);
   SmallVector<Val> s = scores(page);
   Val scale = k.constantF32(op.getScale().convertToFloat());
@@ -274,8 +277,8 @@ AttentionEmitter::processPage(Val slot, Val firstPosition, Val sequence,
     state.maximum[i] = maximum[i];
     for (Val &output : state.output)
       for (int64_t c = 0; c < 2; ++c)
-        output = k.insert(k.extract(output, 2 * i + c) * factor, output,
-                          2 * i + c);
+        output =
+            k.insert(k.extract(output, 2 * i + c) * factor, output, 2 * i + c);
   }
 
   // Two accumulators of 8 positions are the A fragment of 16.
@@ -284,9 +287,8 @@ AttentionEmitter::processPage(Val slot, Val firstPosition, Val sequence,
     SmallVector<Val> registers;
     for (int64_t part = 0; part < 2; ++part)
       for (int i = 0; i < 2; ++i)
-        registers.push_back(
-            k.packHalves(numerators[i][2 * (j + part)],
-                         numerators[i][2 * (j + part) + 1]));
+        registers.push_back(k.packHalves(numerators[i][2 * (j + part)],
+                                         numerators[i][2 * (j + part) + 1]));
     fragments.push_back(k.vectorOf(registers));
   }
   addValues(state, k.offset(page, halfBytes), fragments);
@@ -300,9 +302,9 @@ void AttentionEmitter::storeRows(const State &state) {
       Val address = k.offset(k.row(k.result(0), rowToken[i], heads * d * 2),
                              rowHead[i] * (d * 2) + ((lane & 3) << 2));
       for (int64_t n = 0; n < chunks; ++n)
-        k.store(k.packHalves(k.toF16(k.extract(state.output[n], 2 * i) / total),
-                             k.toF16(k.extract(state.output[n], 2 * i + 1) /
-                                     total)),
+        k.store(k.packHalves(
+                    k.toF16(k.extract(state.output[n], 2 * i) / total),
+                    k.toF16(k.extract(state.output[n], 2 * i + 1) / total)),
                 k.offset(address, n * 16));
     });
   }
@@ -326,10 +328,9 @@ LogicalResult AttentionEmitter::emit() {
         Val sequence = perToken(2, first);
         Val isFirst = first == token0;
         Val before = k.select(isFirst, first, first - 1);
-        Val starts =
-            isFirst | (k.val(k.create<arith::CmpIOp>(
-                          arith::CmpIPredicate::ne, perToken(2, before).value,
-                          sequence.value)));
+        Val starts = isFirst | (k.val(k.create<arith::CmpIOp>(
+                                   arith::CmpIPredicate::ne,
+                                   perToken(2, before).value, sequence.value)));
         // The last token of the run has its greatest position.
         SmallVector<Val> last = k.loop(
             first, tokenEnd, one, {zero}, [&](Val token, ArrayRef<Val> best) {
@@ -339,8 +340,7 @@ LogicalResult AttentionEmitter::emit() {
               return SmallVector<Val>{k.select(same, greater, best[0])};
             });
         Val pages = k.select(starts, last[0] / kPage + 1, zero);
-        Val table = k.offset(k.operand(3),
-                             sequence * (pagesPerSequence * 4));
+        Val table = k.offset(k.operand(3), sequence * (pagesPerSequence * 4));
         auto pageNumber = [&](Val i) {
           return k.load(k.i32(), k.offset(table, i << 2));
         };

@@ -45,9 +45,8 @@ static LogicalResult emitKernel(graph::KernelOp kernel) {
         return emitSiluMulQuantize(k, op);
       })
       .Case([&](graph::ArgmaxOp op) { return emitArgmax(k, op); })
-      .Default([](Operation *op) {
-        return op->emitOpError() << "has no kernel";
-      });
+      .Default(
+          [](Operation *op) { return op->emitOpError() << "has no kernel"; });
 }
 
 namespace {

@@ -99,15 +99,14 @@ KernelBuilder::KernelBuilder(graph::KernelOp kernel)
     parameters.push_back(type.isSignlessInteger() ? type : Type(pointer));
   parameters.append(kernel.getResultTypes().size(), pointer);
   parameters.push_back(getI32Type());
-  func = create<gpu::GPUFuncOp>(kernel.getName(),
-                                getFunctionType(parameters, {}));
+  func =
+      create<gpu::GPUFuncOp>(kernel.getName(), getFunctionType(parameters, {}));
   func->setAttr(gpu::GPUDialect::getKernelFuncAttrName(), getUnitAttr());
   func->setAttr("kind", kernel.getKindAttr());
   setInsertionPointToStart(&func.getBody().front());
   staticM = tokenDimension(kernel);
-  tokenCount = ShapedType::isDynamic(staticM)
-                   ? val(func.getArguments().back())
-                   : constant(staticM);
+  tokenCount = ShapedType::isDynamic(staticM) ? val(func.getArguments().back())
+                                              : constant(staticM);
 }
 
 void KernelBuilder::finish(std::array<int64_t, 3> grid,
@@ -313,9 +312,9 @@ Val KernelBuilder::vectorOf(ArrayRef<Val> elements) {
 //===----------------------------------------------------------------------===//
 
 Val KernelBuilder::shuffleXor(Val value, int64_t mask) {
-  return val(create<NVVM::ShflOp>(
-      value.type(), constant(-1).value, value.value, constant(mask).value,
-      constant(31).value, NVVM::ShflKind::bfly, UnitAttr()));
+  return val(create<NVVM::ShflOp>(value.type(), constant(-1).value, value.value,
+                                  constant(mask).value, constant(31).value,
+                                  NVVM::ShflKind::bfly, UnitAttr()));
 }
 
 Val KernelBuilder::reduce(Val a, Val b, Reduction kind) {
@@ -335,9 +334,8 @@ Val KernelBuilder::blockReduce(Val value, Reduction kind, int64_t threads,
   if (warps == 1)
     return value;
   Val thread = threadIndex();
-  ifThen((thread & 31) == 0, [&] {
-    store(value, offset(shared(scratch), (thread >> 5) << 2));
-  });
+  ifThen((thread & 31) == 0,
+         [&] { store(value, offset(shared(scratch), (thread >> 5) << 2)); });
   barrier();
   // Every thread adds the warps' partial results in the same order.
   Val total = load(f32(), shared(scratch));

@@ -82,7 +82,8 @@ public:
   void finish(std::array<int64_t, 3> grid, std::array<int64_t, 3> perTokens,
               int64_t threads, int64_t sharedBytes);
 
-  //===--- Parameters ------------------------------------------------------===//
+  //===--- Parameters
+  //------------------------------------------------------===//
 
   /// The kernel's i-th operand (a scalar as it is) or result: its address.
   Val operand(unsigned i) { return val(func.getArgument(i)); }
@@ -92,7 +93,8 @@ public:
   /// M where it is known at compile time, else ShapedType::kDynamic.
   int64_t staticTokens() const { return staticM; }
 
-  //===--- Constants and types ---------------------------------------------===//
+  //===--- Constants and types
+  //---------------------------------------------===//
 
   mlir::Type i1() { return getI1Type(); }
   mlir::Type i8() { return getI8Type(); }
@@ -110,13 +112,15 @@ public:
   /// A vector of zeros.
   Val zeros(mlir::VectorType type);
 
-  //===--- Where this thread is --------------------------------------------===//
+  //===--- Where this thread is
+  //--------------------------------------------===//
 
   Val threadIndex();
   /// CTA index in dimension 0, 1 or 2.
   Val blockIndex(int dimension);
 
-  //===--- Memory ----------------------------------------------------------===//
+  //===--- Memory
+  //----------------------------------------------------------===//
 
   /// The address `bytes` (i32 or i64, unsigned) behind `pointer`.
   Val offset(Val pointer, Val bytes);
@@ -130,7 +134,8 @@ public:
   void store(Val value, Val pointer);
   void barrier();
 
-  //===--- Arithmetic ------------------------------------------------------===//
+  //===--- Arithmetic
+  //------------------------------------------------------===//
 
   Val select(Val condition, Val a, Val b);
   Val land(Val a, Val b);
@@ -148,8 +153,8 @@ public:
   Val toF16(Val a);
   Val intToF32(Val a);
   Val bitcast(Val a, mlir::Type type);
-  /// exp(x) from fused multiply-adds alone, hence the same bits on every device;
-  /// within 2 ulp; 0 below -87, finite everywhere, exactly 1 at 0.
+  /// exp(x) from fused multiply-adds alone, hence the same bits on every
+  /// device; within 2 ulp; 0 below -87, finite everywhere, exactly 1 at 0.
   Val exp(Val x);
   /// clamp(rne(x), -127, 127) as i32.
   Val roundToI8(Val x);
@@ -159,7 +164,8 @@ public:
   Val insert(Val element, Val vector, int64_t index);
   Val vectorOf(llvm::ArrayRef<Val> elements);
 
-  //===--- Cooperation -----------------------------------------------------===//
+  //===--- Cooperation
+  //-----------------------------------------------------===//
 
   /// The value of the lane whose number differs in `mask`.
   Val shuffleXor(Val value, int64_t mask);
@@ -172,7 +178,8 @@ public:
   Val blockReduce(Val value, Reduction kind, int64_t threads, int64_t scratch);
   Val reduce(Val a, Val b, Reduction kind);
 
-  //===--- Control ---------------------------------------------------------===//
+  //===--- Control
+  //---------------------------------------------------------===//
 
   /// for (i = from; i < to; i += step), carrying `init`; the body returns the
   /// next values.

@@ -1,16 +1,17 @@
 //===- Linear.cpp - The product with 16-bit weights -----------------------===//
 //
 // For lm_head and other products that stay in fp16: weights [N, K] row-major,
-// as they come from the checkpoint. Structure and roles are those of Matmul.cpp:
-// weights are the A operand, stages of `k` elements through cp.async. A stage is
+// as they come from the checkpoint. Structure and roles are those of
+// Matmul.cpp: weights are the A operand, stages of `k` elements through
+// cp.async. A stage is
 //
-//   weights      [channels][k]   16-byte chunks, chunk c of row r at c ^ (r >> 2)
-//   activations  [tokens][k]     16-byte chunks, chunk c of row r at c ^ r
+//   weights      [channels][k]   16-byte chunks, chunk c of row r at c ^ (r >>
+//   2) activations  [tokens][k]     16-byte chunks, chunk c of row r at c ^ r
 //
 // both modulo 8. ldmatrix takes its rows by address, so the order of channels
-// inside 32 is the quad order of packed weights (row g + 8p of block i is channel
-// 4g + 2i + p) at no cost, and the epilogue stores four channels at once; the
-// eight rows of one matrix are then four apart, hence r >> 2.
+// inside 32 is the quad order of packed weights (row g + 8p of block i is
+// channel 4g + 2i + p) at no cost, and the epilogue stores four channels at
+// once; the eight rows of one matrix are then four apart, hence r >> 2.
 //
 // The sum over K is one chain per output in ascending k, whatever the schedule.
 //
@@ -135,15 +136,16 @@ void LinearEmitter::multiplyStage(Val slot, SmallVectorImpl<Val> &sums) {
   auto load = [&](Val base, Val row, Val column, int64_t rowShift) {
     Val swizzled = (column ^ ((row >> k.constant(rowShift)) & 7)) << 4;
     Val address = k.offset(base, row * kRowBytes + swizzled);
-    return k.val(k.create<fastgemm::LoadMatrixOp>(registers, address.value,
-                                                  UnitAttr()));
+    return k.val(
+        k.create<fastgemm::LoadMatrixOp>(registers, address.value, UnitAttr()));
   };
   // Two k16 steps at a time: one ldmatrix.x4 then feeds 8 tokens for both.
   for (int64_t half = 0; half < 2; ++half) {
     SmallVector<Val> b;
     for (int64_t j = 0; j < tokenBlocks; ++j) {
       Val row = tokenWarp * (tokenBlocks * 8) + inMatrix + j * 8;
-      b.push_back(load(k.offset(stage, weightBytes), row, matrix + half * 4, 0));
+      b.push_back(
+          load(k.offset(stage, weightBytes), row, matrix + half * 4, 0));
     }
     for (int64_t i = 0; i < blocks; ++i)
       for (int64_t step = 0; step < 2; ++step) {
@@ -241,17 +243,18 @@ LogicalResult conversion::emitLinear(KernelBuilder &k, graph::LinearOp op) {
     return op.emitOpError() << "expects a schedule (run odyssey-schedule)";
   if (schedule.getPath() != fastgemm::Path::MmaSync ||
       schedule.getK() != kStageK || schedule.getSplitK() != 1)
-    return op.emitOpError() << "expects a schedule of path mma_sync with k = "
-                            << kStageK << " and split_k = 1";
+    return op.emitOpError()
+           << "expects a schedule of path mma_sync with k = " << kStageK
+           << " and split_k = 1";
   auto type = op.getWeights().getType();
   if (type.getDimSize(1) % kElementsPerChunk != 0)
-    return op.emitOpError() << "expects K to be a multiple of "
-                            << kElementsPerChunk << ", got "
-                            << type.getDimSize(1);
+    return op.emitOpError()
+           << "expects K to be a multiple of " << kElementsPerChunk << ", got "
+           << type.getDimSize(1);
   LinearEmitter emitter(k, op, schedule);
   emitter.emit();
-  int64_t tiles =
-      (type.getDimSize(0) + schedule.getChannels() - 1) / schedule.getChannels();
+  int64_t tiles = (type.getDimSize(0) + schedule.getChannels() - 1) /
+                  schedule.getChannels();
   k.finish({tiles, 1, 1}, {0, schedule.getTokens(), 0}, schedule.getThreads(),
            emitter.sharedBytes());
   return success();

@@ -1,12 +1,13 @@
 //===- Matmul.cpp - The W4A8 product for the mma_sync path ----------------===//
 //
-// Y^T = W X^T: weights are the A operand (16 output channels a fragment), tokens
-// the B side. A CTA owns a tile of `channels` x `tokens`; its warps divide it.
-// K advances in stages of `k` through a ring of shared memory buffers filled
-// by cp.async; a stage is k / 64 sub-steps, and per sub-step a lane reads 16
-// bytes of packed weights per 16 channels (no bank conflicts, no shuffles) and
-// one ldmatrix.x4 per 8 tokens. The fragments of the next sub-step are loaded
-// before the products of this one are issued (register double buffering).
+// Y^T = W X^T: weights are the A operand (16 output channels a fragment),
+// tokens the B side. A CTA owns a tile of `channels` x `tokens`; its warps
+// divide it. K advances in stages of `k` through a ring of shared memory
+// buffers filled by cp.async; a stage is k / 64 sub-steps, and per sub-step a
+// lane reads 16 bytes of packed weights per 16 channels (no bank conflicts, no
+// shuffles) and one ldmatrix.x4 per 8 tokens. The fragments of the next
+// sub-step are loaded before the products of this one are issued (register
+// double buffering).
 //
 // A stage in shared memory, for S = k / 64:
 //   weights      [S][channels / 16][512 bytes]       as packed
@@ -172,9 +173,9 @@ void MatmulEmitter::locate() {
     activationCopies.push_back(copy);
   }
 
-  laneWeights = k.offset(
-      k.shared(), channelWarp * (shape.blocks * layout::kBlockBytes) +
-                      (lane << 4));
+  laneWeights =
+      k.offset(k.shared(), channelWarp * (shape.blocks * layout::kBlockBytes) +
+                               (lane << 4));
   // Lane 8i + r gives ldmatrix row r of matrix i, which is chunk i of token r.
   Val row = tokenWarp * (shape.tokenBlocks * 8) + (lane & 7);
   Val column = (lane >> 3) ^ ((row >> 1) & 3);
@@ -213,9 +214,9 @@ Fragments MatmulEmitter::loadFragments(Val slot, int64_t subStep) {
   Fragments fragments;
   VectorType registers = k.vec(4, k.i32());
   Val stage = slot * shape.stageBytes;
-  Val weights = k.offset(
-      k.offset(laneWeights, stage),
-      subStep * shape.channels / layout::kBlockChannels * layout::kBlockBytes);
+  Val weights = k.offset(k.offset(laneWeights, stage),
+                         subStep * shape.channels / layout::kBlockChannels *
+                             layout::kBlockBytes);
   for (int64_t i = 0; i < shape.blocks; ++i)
     fragments.weights.push_back(
         k.load(registers, k.offset(weights, i * layout::kBlockBytes)));
@@ -249,14 +250,13 @@ void MatmulEmitter::multiply(const Fragments &fragments,
 void MatmulEmitter::storeChannels(Val token, Val channel, ArrayRef<Val> sums) {
   Val weightScales = k.offset(k.operand(3), channel << 2);
   Val tokenScale = k.load(k.f32(), k.offset(k.operand(1), token << 2));
-  Val address =
-      k.offset(k.row(k.result(0), token, shape.n * 2), channel << 1);
+  Val address = k.offset(k.row(k.result(0), token, shape.n * 2), channel << 1);
   bool hasBias = static_cast<bool>(op.getBias());
   Val bias = hasBias ? k.offset(k.operand(4), channel << 1) : Val();
   auto finish = [&](Val sum, Val weightScale, Val biasHalf) {
     // Unpacked weights are 16 q; dividing by a power of two is exact.
-    Val scaled = k.intToF32(sum) * (weightScale * k.constantF32(0.0625f)) *
-                 tokenScale;
+    Val scaled =
+        k.intToF32(sum) * (weightScale * k.constantF32(0.0625f)) * tokenScale;
     return k.toF16(hasBias ? scaled + k.toF32(biasHalf) : scaled);
   };
 
@@ -292,9 +292,8 @@ void MatmulEmitter::epilogue(ArrayRef<Val> sums) {
           SmallVector<Val> quad;
           for (int64_t i = 0; i < 2; ++i)
             for (int64_t p = 0; p < 2; ++p)
-              quad.push_back(
-                  k.extract(sums[(pair + i) * shape.tokenBlocks + j],
-                            column + 2 * p));
+              quad.push_back(k.extract(sums[(pair + i) * shape.tokenBlocks + j],
+                                       column + 2 * p));
           k.ifThen(token < k.tokens(),
                    [&] { storeChannels(token, channel, quad); });
         }
@@ -326,8 +325,8 @@ void MatmulEmitter::emit() {
     Val next = slot + 1;
     return k.select(next == stages, zero, next);
   };
-  SmallVector<Val> last = k.loop(
-      zero, kTiles, one, init, [&](Val kTile, ArrayRef<Val> carried) {
+  SmallVector<Val> last =
+      k.loop(zero, kTiles, one, init, [&](Val kTile, ArrayRef<Val> carried) {
         Val reading = carried[0], filling = carried[1];
         SmallVector<Val> sums(carried.slice(2, sumCount));
         Fragments current =
@@ -381,14 +380,13 @@ LogicalResult conversion::emitMatmul(KernelBuilder &k, graph::MatmulOp op) {
     return op.emitOpError() << "expects activations with a row stride of "
                             << weights.paddedK() << " bytes, got " << stride;
   if (weights.paddedK() % schedule.getK() != 0)
-    return op.emitOpError() << "expects the schedule's k (" << schedule.getK()
-                            << ") to divide the padded K ("
-                            << weights.paddedK() << ")";
+    return op.emitOpError()
+           << "expects the schedule's k (" << schedule.getK()
+           << ") to divide the padded K (" << weights.paddedK() << ")";
   if (weights.paddedN() % schedule.getChannels() != 0)
-    return op.emitOpError() << "expects the schedule's channels ("
-                            << schedule.getChannels()
-                            << ") to divide the padded N ("
-                            << weights.paddedN() << ")";
+    return op.emitOpError()
+           << "expects the schedule's channels (" << schedule.getChannels()
+           << ") to divide the padded N (" << weights.paddedN() << ")";
   if (schedule.getSplitK() != 1)
     return op.emitOpError() << "expects split_k = 1 on the mma_sync path, got "
                             << schedule.getSplitK();

@@ -143,8 +143,8 @@ void RowKernel::storeQuantized(const RowValues &values, Val pointer, Val scales,
                                int64_t stride) {
   Val largest = reduceRow(values, Reduction::Max);
   Val zeroRow = largest == k.constantF32(0.0f);
-  Val factor = k.select(zeroRow, k.constantF32(0.0f),
-                        k.constantF32(127.0f) / largest);
+  Val factor =
+      k.select(zeroRow, k.constantF32(0.0f), k.constantF32(127.0f) / largest);
   Val row = k.row(pointer, token, stride);
   forEach([&](int64_t round, Val first) {
     SmallVector<Val> quantized;
@@ -171,8 +171,7 @@ void RowKernel::storeQuantized(const RowValues &values, Val pointer, Val scales,
   if (int64_t padding = stride - tiling.columns; padding > 0)
     k.loop(thread, k.constant(padding), k.constant(tiling.threads), {},
            [&](Val i, ArrayRef<Val>) {
-             k.store(k.constant(0, k.i8()),
-                     k.offset(row, i + tiling.columns));
+             k.store(k.constant(0, k.i8()), k.offset(row, i + tiling.columns));
              return SmallVector<Val>();
            });
   k.ifThen(thread == 0, [&] {
@@ -189,10 +188,8 @@ RowValues normalize(KernelBuilder &k, RowKernel &row, int64_t columns,
   Val r = k.constantF32(1.0f) / k.sqrt(mean + k.constantF32(epsilon));
   RowValues normalized = row.map([&](int64_t round, Val first) {
     auto type = cast<VectorType>(x[round].type());
-    Val w = k.toF32(
-        k.load(type.clone(k.f16()), k.offset(weight, first << 1)));
-    Val broadcast =
-        k.val(k.create<vector::BroadcastOp>(type, r.value));
+    Val w = k.toF32(k.load(type.clone(k.f16()), k.offset(weight, first << 1)));
+    Val broadcast = k.val(k.create<vector::BroadcastOp>(type, r.value));
     return x[round] * broadcast * w;
   });
   return row.rounded(normalized);
@@ -213,8 +210,7 @@ RowValues siluMul(KernelBuilder &k, RowKernel &row, OperandRange inputs,
     int64_t width = cast<VectorType>(gate.type()).getNumElements();
     for (int64_t i = 0; i < width; ++i) {
       Val x = k.extract(gate, i);
-      Val denominator =
-          k.constantF32(1.0f) + k.exp(k.constantF32(0.0f) - x);
+      Val denominator = k.constantF32(1.0f) + k.exp(k.constantF32(0.0f) - x);
       elements.push_back(x / denominator * k.extract(up, i));
     }
     return k.vectorOf(elements);
@@ -250,8 +246,8 @@ LogicalResult conversion::emitRmsNormQuantize(KernelBuilder &k,
 LogicalResult conversion::emitQuantize(KernelBuilder &k, graph::QuantizeOp op) {
   int64_t columns = columnsOf(op.getX());
   RowKernel row(k, columns);
-  row.storeQuantized(row.load(k.operand(0), columns), k.result(0),
-                     k.result(1), rowStride(op.getValues()));
+  row.storeQuantized(row.load(k.operand(0), columns), k.result(0), k.result(1),
+                     rowStride(op.getValues()));
   return row.finish();
 }
 

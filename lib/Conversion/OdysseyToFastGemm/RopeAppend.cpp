@@ -40,17 +40,18 @@ LogicalResult conversion::emitRopeAppend(KernelBuilder &k,
   int64_t pagesPerSequence =
       cast<ShapedType>(op.getPageTable().getType()).getDimSize(1);
   Val page = k.load(
-      k.i32(), k.offset(pageTable, (sequence * pagesPerSequence +
-                                    position / cache.pageTokens)
-                                       << 2));
+      k.i32(),
+      k.offset(pageTable,
+               (sequence * pagesPerSequence + position / cache.pageTokens)
+                   << 2));
   Val inPage = position % cache.pageTokens;
   Val angles = k.row(table, position, d * 4);
   Val newQueries = k.row(k.result(0), token, queryWidth * 2);
   Val layerBase = k.row(cacheBase, k.operand(inputs + 5), cache.layerBytes());
   Val pageBase = k.row(layerBase, page, cache.pageBytes());
 
-  int64_t threads = std::min<int64_t>(
-      256, ((heads + cache.kvHeads) * half + 31) / 32 * 32);
+  int64_t threads =
+      std::min<int64_t>(256, ((heads + cache.kvHeads) * half + 31) / 32 * 32);
   Val thread = k.threadIndex();
 
   /// Rotates `count` heads from `source`; `address` places a head's row.

@@ -42,7 +42,8 @@ static LogicalResult copyRows(KernelBuilder &k, int64_t columns, Val from,
   Val destination = k.row(to, toRow, columns * 2);
   forPieces(k, columns, threads, width, [&](Val bytes) {
     Type type = width == 1 ? k.f16() : Type(k.vec(width, k.f16()));
-    k.store(k.load(type, k.offset(source, bytes)), k.offset(destination, bytes));
+    k.store(k.load(type, k.offset(source, bytes)),
+            k.offset(destination, bytes));
   });
   k.finish({1, 1, 1}, {1, 0, 0}, threads, 0);
   return success();

@@ -32,11 +32,11 @@ void FastGemmDialect::initialize() {
 // Attributes
 //===----------------------------------------------------------------------===//
 
-LogicalResult
-ScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError, Path path,
-                     int64_t channels, int64_t tokens, int64_t k,
-                     int64_t channelWarps, int64_t tokenWarps, int64_t stages,
-                     int64_t splitK) {
+LogicalResult ScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                                   Path path, int64_t channels, int64_t tokens,
+                                   int64_t k, int64_t channelWarps,
+                                   int64_t tokenWarps, int64_t stages,
+                                   int64_t splitK) {
   if (channelWarps < 1 || tokenWarps < 1 || channelWarps * tokenWarps > 32)
     return emitError() << "expects 1 to 32 warps, got " << channelWarps << " x "
                        << tokenWarps;
@@ -45,8 +45,9 @@ ScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError, Path path,
                           "warp ("
                        << 32 * channelWarps << "), got " << channels;
   if (tokens < 1 || tokens % (8 * tokenWarps) != 0)
-    return emitError() << "expects tokens to be a multiple of 8 per token warp ("
-                       << 8 * tokenWarps << "), got " << tokens;
+    return emitError()
+           << "expects tokens to be a multiple of 8 per token warp ("
+           << 8 * tokenWarps << "), got " << tokens;
   if (k < 1 || k % 64 != 0)
     return emitError() << "expects k to be a multiple of 64, got " << k;
   if (stages < 2 || stages > 8)
@@ -78,9 +79,9 @@ LogicalResult PackedAttr::verify(function_ref<InFlightDiagnostic()> emitError,
   return success();
 }
 
-LogicalResult PackedAttr::verifyEncoding(
-    ArrayRef<int64_t> shape, Type elementType,
-    function_ref<InFlightDiagnostic()> emitError) const {
+LogicalResult
+PackedAttr::verifyEncoding(ArrayRef<int64_t> shape, Type elementType,
+                           function_ref<InFlightDiagnostic()> emitError) const {
   return verifyMatrixEncoding(shape, elementType, 4, emitError);
 }
 
@@ -92,9 +93,9 @@ LogicalResult RowsAttr::verify(function_ref<InFlightDiagnostic()> emitError,
   return success();
 }
 
-LogicalResult RowsAttr::verifyEncoding(
-    ArrayRef<int64_t> shape, Type elementType,
-    function_ref<InFlightDiagnostic()> emitError) const {
+LogicalResult
+RowsAttr::verifyEncoding(ArrayRef<int64_t> shape, Type elementType,
+                         function_ref<InFlightDiagnostic()> emitError) const {
   if (failed(verifyMatrixEncoding(shape, elementType, 8, emitError)))
     return failure();
   if (shape[1] > getStride())

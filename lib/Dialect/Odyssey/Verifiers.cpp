@@ -35,8 +35,8 @@ static LogicalResult verifyTensor(Operation *op, StringRef what, Type type) {
       return op->emitOpError() << "expects only the leading dimension of "
                                << what << " to be dynamic, got " << type;
     if (size == 0)
-      return op->emitOpError() << "expects " << what
-                               << " to have no zero size, got " << type;
+      return op->emitOpError()
+             << "expects " << what << " to have no zero size, got " << type;
   }
   return success();
 }
@@ -82,11 +82,13 @@ LogicalResult RopeTableOp::verify() {
                         .Case("llama3", 4)
                         .Default(~size_t(0));
   if (expected == ~size_t(0))
-    return emitOpError() << "expects scaling 'none', 'linear' or 'llama3', got '"
-                         << getScaling() << "'";
+    return emitOpError()
+           << "expects scaling 'none', 'linear' or 'llama3', got '"
+           << getScaling() << "'";
   if (getParameters().size() != expected)
-    return emitOpError() << "expects " << expected << " parameters for scaling '"
-                         << getScaling() << "', got " << getParameters().size();
+    return emitOpError() << "expects " << expected
+                         << " parameters for scaling '" << getScaling()
+                         << "', got " << getParameters().size();
   return verifyTensors(*this);
 }
 
@@ -135,12 +137,12 @@ LogicalResult MatmulOp::verify() {
                             getN())) ||
       failed(verifySameSize(*this, "the result's rows", rows(getResult()),
                             "the rows of x", rows(getX()))) ||
-      failed(verifySameSize(*this, "the result's columns",
-                            columns(getResult()), "N of the weights", getN())))
+      failed(verifySameSize(*this, "the result's columns", columns(getResult()),
+                            "N of the weights", getN())))
     return failure();
-  if (getBias() && failed(verifySameSize(*this, "the number of biases",
-                                         rows(getBias()), "N of the weights",
-                                         getN())))
+  if (getBias() &&
+      failed(verifySameSize(*this, "the number of biases", rows(getBias()),
+                            "N of the weights", getN())))
     return failure();
   if (getK() > kMaxK)
     return emitOpError() << "expects K of at most " << kMaxK
@@ -176,8 +178,9 @@ LogicalResult RmsNormQuantizeOp::verify() {
 static LogicalResult verifyGateUp(Operation *op, OperandRange inputs,
                                   int64_t width) {
   if (inputs.empty() || inputs.size() > 2)
-    return op->emitOpError() << "expects gate and up as one or two operands, got "
-                             << inputs.size();
+    return op->emitOpError()
+           << "expects gate and up as one or two operands, got "
+           << inputs.size();
   for (Value input : inputs) {
     int64_t expected = inputs.size() == 1 ? 2 * width : width;
     if (failed(verifySameSize(op, "the columns of an operand", columns(input),
@@ -274,8 +277,8 @@ static LogicalResult verifyCacheUser(OpTy op, Value queries) {
                                "8 and at most 256, got "
                             << cache.headDim;
   if (cache.pageTokens != 64)
-    return op.emitOpError() << "expects pages of 64 tokens, got "
-                            << cache.pageTokens;
+    return op.emitOpError()
+           << "expects pages of 64 tokens, got " << cache.pageTokens;
   if (op.getHeads() < 1 || op.getHeads() % cache.kvHeads != 0)
     return op.emitOpError() << "expects the number of heads (" << op.getHeads()
                             << ") to be a multiple of the number of KV heads ("

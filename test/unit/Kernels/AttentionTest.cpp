@@ -1,8 +1,8 @@
 //===- AttentionTest.cpp - Rotary embedding, KV cache and attention -------===//
 //
 // rope_append and attention together, as a model uses them, against a
-// computation in double precision; several sequences of different lengths in one
-// step; and the same bits however tokens share steps.
+// computation in double precision; several sequences of different lengths in
+// one step; and the same bits however tokens share steps.
 //
 //===----------------------------------------------------------------------===//
 
@@ -35,9 +35,11 @@ protected:
     std::string X = "tensor<?x" + str(width) + "xf16>",
                 Y = "tensor<?x" + str(shape.heads * shape.d) + "xf16>",
                 P = "tensor<" + str(kSequences) + "x" + str(pages) + "xi32>",
-                T = "tensor<" + str(shape.context) + "x" + str(shape.d) + "xf32>",
+                T = "tensor<" + str(shape.context) + "x" + str(shape.d) +
+                    "xf32>",
                 C = "memref<" + str(kLayers) + "x" + str(kSequences * pages) +
-                    "x2x" + str(shape.kvHeads) + "x64x" + str(shape.d) + "xf16>";
+                    "x2x" + str(shape.kvHeads) + "x64x" + str(shape.d) +
+                    "xf16>";
     std::string scale =
         std::to_string(1.0 / std::sqrt(static_cast<double>(shape.d)));
     module = std::make_unique<CompiledModule>(
@@ -45,12 +47,16 @@ protected:
             ", %p: tensor<?xi32>, %s: tensor<?xi32>, %t: " + P + ", %kv: " + C +
             " {odyssey.name = \"kv\"}) -> " + Y +
             " {\n%layer = arith.constant 1 : i32\n"
-            "%table = odyssey.rope_table theta = 1.0e4 : " + T +
-            "\n%q = odyssey.rope_append %x table %table at %p, %s, %t cache %kv "
-            "layer %layer heads " + str(shape.heads) + " : (" + X + "), " + T +
+            "%table = odyssey.rope_table theta = 1.0e4 : " +
+            T +
+            "\n%q = odyssey.rope_append %x table %table at %p, %s, %t cache "
+            "%kv "
+            "layer %layer heads " +
+            str(shape.heads) + " : (" + X + "), " + T +
             ", tensor<?xi32>, tensor<?xi32>, " + P + ", " + C + " -> " + Y +
             "\n%y = odyssey.attention %q at %p, %s, %t cache %kv layer %layer "
-            "heads " + str(shape.heads) + " scale = " + scale + " : " + Y +
+            "heads " +
+            str(shape.heads) + " scale = " + scale + " : " + Y +
             ", tensor<?xi32>, tensor<?xi32>, " + P + ", " + C + " -> " + Y +
             "\nreturn %y : " + Y + "\n}\n",
         std::vector<WeightTensor>());
@@ -102,8 +108,7 @@ protected:
   /// Query, key or value of a head at a position, rotated and rounded to fp16.
   std::vector<double> vector(int32_t sequence, int64_t position, int64_t start,
                              bool rotate) {
-    const uint16_t *row =
-        inputs[sequence].data() + position * width + start;
+    const uint16_t *row = inputs[sequence].data() + position * width + start;
     std::vector<double> v(shape.d);
     for (int64_t i = 0; i < shape.d; ++i)
       v[i] = fromHalf(row[i]);

@@ -125,8 +125,9 @@ CompiledModule::run(const std::string &function,
 uint16_t odyssey::testing::toHalf(float value) { return floatToHalf(value); }
 float odyssey::testing::fromHalf(uint16_t bits) { return halfToFloat(bits); }
 
-std::vector<uint16_t> odyssey::testing::randomHalves(std::mt19937 &random, size_t count,
-                                            float scale) {
+std::vector<uint16_t> odyssey::testing::randomHalves(std::mt19937 &random,
+                                                     size_t count,
+                                                     float scale) {
   std::normal_distribution<float> normal(0.0f, scale);
   std::vector<uint16_t> values(count);
   for (uint16_t &value : values)
@@ -134,14 +135,16 @@ std::vector<uint16_t> odyssey::testing::randomHalves(std::mt19937 &random, size_
   return values;
 }
 
-std::vector<int8_t> odyssey::testing::randomWeights(std::mt19937 &random, size_t count) {
+std::vector<int8_t> odyssey::testing::randomWeights(std::mt19937 &random,
+                                                    size_t count) {
   std::vector<int8_t> values(count);
   for (int8_t &value : values)
     value = static_cast<int8_t>(static_cast<int>(random() % 16) - 8);
   return values;
 }
 
-std::vector<float> odyssey::testing::randomScales(std::mt19937 &random, size_t count) {
+std::vector<float> odyssey::testing::randomScales(std::mt19937 &random,
+                                                  size_t count) {
   std::uniform_real_distribution<float> uniform(0.002f, 0.02f);
   std::vector<float> values(count);
   for (float &value : values)

@@ -31,8 +31,8 @@ Quantized quantize(const std::vector<uint16_t> &x, int64_t m, int64_t k) {
     float factor = largest == 0 ? 0.0f : 127.0f / largest;
     for (int64_t i = 0; i < k; ++i) {
       float scaled = std::nearbyintf(fromHalf(x[row * k + i]) * factor);
-      result.values.push_back(static_cast<int8_t>(
-          std::min(127.0f, std::max(-127.0f, scaled))));
+      result.values.push_back(
+          static_cast<int8_t>(std::min(127.0f, std::max(-127.0f, scaled))));
     }
     result.scales.push_back(largest / 127.0f);
   }
@@ -63,18 +63,16 @@ std::vector<uint16_t> multiply(const Quantized &x, const std::vector<int8_t> &w,
 std::string matmulIr(int64_t n, int64_t k, bool withBias,
                      const std::string &schedule = "") {
   std::string N = std::to_string(n), K = std::to_string(k);
-  std::string bias = withBias ? "%b = odyssey.weight \"b\" : tensor<" + N +
-                                    "xf16>\n"
-                              : "";
+  std::string bias =
+      withBias ? "%b = odyssey.weight \"b\" : tensor<" + N + "xf16>\n" : "";
   return "func.func @main(%x: tensor<?x" + K + "xf16>) -> tensor<?x" + N +
          "xf16> {\n"
          "%w = odyssey.weight \"w\" : tensor<" +
          N + "x" + K +
          "xi4>\n"
          "%ws = odyssey.weight \"ws\" : tensor<" +
-         N + "xf32>\n" + bias +
-         "%q, %s = odyssey.quantize %x : tensor<?x" + K + "xf16> -> tensor<?x" +
-         K +
+         N + "xf32>\n" + bias + "%q, %s = odyssey.quantize %x : tensor<?x" + K +
+         "xf16> -> tensor<?x" + K +
          "xi8>, tensor<?xf32>\n"
          "%y = odyssey.matmul %q scale %s, %w scale %ws " +
          (withBias ? "bias %b " : "") + schedule + " : (tensor<?x" + K +
@@ -146,12 +144,12 @@ INSTANTIATE_TEST_SUITE_P(
                       Shape{344, 64, {1, 31, 127}}, Shape{1, 1, {1, 3}},
                       Shape{3, 65, {2, 40}}, Shape{33, 100, {1, 12, 100}},
                       Shape{130, 191, {4, 24, 257}}));
-INSTANTIATE_TEST_SUITE_P(
-    Real, MatmulShapes,
-    ::testing::Values(Shape{576, 576, {1, 8, 48, 300}},
-                      Shape{960, 576, {1, 20, 130}},
-                      Shape{576, 1536, {1, 16, 64, 200}},
-                      Shape{3072, 576, {1, 32}}, Shape{4096, 4096, {1, 16}}));
+INSTANTIATE_TEST_SUITE_P(Real, MatmulShapes,
+                         ::testing::Values(Shape{576, 576, {1, 8, 48, 300}},
+                                           Shape{960, 576, {1, 20, 130}},
+                                           Shape{576, 1536, {1, 16, 64, 200}},
+                                           Shape{3072, 576, {1, 32}},
+                                           Shape{4096, 4096, {1, 16}}));
 
 TEST(Matmul, LongestReductionOfLlama) { checkProduct(256, 11008, {1, 33}); }
 
@@ -165,10 +163,9 @@ TEST(Matmul, LargestSums) {
   constexpr int64_t n = 32, k = 11008;
   std::vector<int8_t> weights(n * k, -8);
   std::vector<float> scales(n, 0.001f);
-  CompiledModule module(
-      matmulIr(n, k, false),
-      {{"w", tensor(ElementType::I8, {n, k}, weights)},
-       {"ws", tensor(ElementType::F32, {n}, scales)}});
+  CompiledModule module(matmulIr(n, k, false),
+                        {{"w", tensor(ElementType::I8, {n, k}, weights)},
+                         {"ws", tensor(ElementType::F32, {n}, scales)}});
   std::vector<uint16_t> x(k, toHalf(-1.0f));
   std::vector<HostTensor> outputs =
       module.run("main", {tensor(ElementType::F16, {1, k}, x)});
@@ -179,19 +176,22 @@ TEST(Matmul, LargestSums) {
 
 /// Schedules differ in everything; the bits do not.
 TEST(Matmul, EveryScheduleGivesTheSameBits) {
-  for (const char *schedule :
-       {"channels = 32, tokens = 8, k = 64, channel_warps = 1, token_warps = 1, "
-        "stages = 2",
-        "channels = 64, tokens = 16, k = 192, channel_warps = 2, token_warps = "
-        "2, stages = 3",
-        "channels = 64, tokens = 64, k = 64, channel_warps = 1, token_warps = 4, "
-        "stages = 5",
-        "channels = 128, tokens = 128, k = 64, channel_warps = 4, token_warps = "
-        "2, stages = 4",
-        "channels = 128, tokens = 8, k = 576, channel_warps = 4, token_warps = "
-        "1, stages = 2",
-        "channels = 64, tokens = 32, k = 64, channel_warps = 2, token_warps = 1, "
-        "stages = 8"}) {
+  for (
+      const char *schedule :
+      {"channels = 32, tokens = 8, k = 64, channel_warps = 1, token_warps = 1, "
+       "stages = 2",
+       "channels = 64, tokens = 16, k = 192, channel_warps = 2, token_warps = "
+       "2, stages = 3",
+       "channels = 64, tokens = 64, k = 64, channel_warps = 1, token_warps = "
+       "4, "
+       "stages = 5",
+       "channels = 128, tokens = 128, k = 64, channel_warps = 4, token_warps = "
+       "2, stages = 4",
+       "channels = 128, tokens = 8, k = 576, channel_warps = 4, token_warps = "
+       "1, stages = 2",
+       "channels = 64, tokens = 32, k = 64, channel_warps = 2, token_warps = "
+       "1, "
+       "stages = 8"}) {
     SCOPED_TRACE(schedule);
     checkProduct(160, 576, {1, 37, 130}, false,
                  std::string("schedule <path = mma_sync, ") + schedule + ">");

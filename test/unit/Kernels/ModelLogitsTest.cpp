@@ -2,9 +2,10 @@
 //
 // Logits of a 64-token prompt, position by position: the compiled W4A8 model in
 // the emulator against the reference in plain C++ with the same quantized
-// weights. docs/numerics.md says what may differ: the order of fp32 sums and the
-// tensor cores' accumulation, and the 8-bit values that these tip over. The same logits with prefill in pieces, token by token and from other
-// buckets must be equal bit for bit.
+// weights. docs/numerics.md says what may differ: the order of fp32 sums and
+// the tensor cores' accumulation, and the 8-bit values that these tip over. The
+// same logits with prefill in pieces, token by token and from other buckets
+// must be equal bit for bit.
 //
 //===----------------------------------------------------------------------===//
 
@@ -75,8 +76,7 @@ protected:
     compiler::Options options;
     options.input = work / "quantized";
     options.output = work / "model.odyssey";
-    options.maxContext =
-        std::min<int64_t>(quantized->config().maxContext, 256);
+    options.maxContext = std::min<int64_t>(quantized->config().maxContext, 256);
     options.maxBatch = 2;
     options.assemble = false;
     auto summary = compiler::run(options);
@@ -229,11 +229,10 @@ TEST_P(ModelLogits, DoNotDependOnHowThePromptIsCut) {
 
 INSTANTIATE_TEST_SUITE_P(
     Models, ModelLogits,
-    ::testing::Values(Model{"stories260K", "stories260K/stories260K.gguf", nullptr,
-                            0.001},
-                      Model{"TinyStories656K", "TinyStories-656K", nullptr,
-                            0.03},
-                      Model{"SmolLM2", "", "ODYSSEY_SMOLLM2"}),
+    ::testing::Values(
+        Model{"stories260K", "stories260K/stories260K.gguf", nullptr, 0.001},
+        Model{"TinyStories656K", "TinyStories-656K", nullptr, 0.03},
+        Model{"SmolLM2", "", "ODYSSEY_SMOLLM2"}),
     [](const auto &info) { return std::string(info.param.name); });
 
 } // namespace

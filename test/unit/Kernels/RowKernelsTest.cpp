@@ -1,8 +1,8 @@
 //===- RowKernelsTest.cpp - Norms, activations, quantization, rows --------===//
 //
 // Each kernel against an independent computation in double precision, rounded
-// where docs/numerics.md says; and the fused kernels against the unfused ones, bit
-// for bit.
+// where docs/numerics.md says; and the fused kernels against the unfused ones,
+// bit for bit.
 //
 //===----------------------------------------------------------------------===//
 
@@ -73,40 +73,56 @@ TEST_P(RowWidths, RmsNormAndItsFusion) {
   std::string head = "%w = odyssey.weight \"w\" : tensor<" + N + "xf16>\n";
   std::string ir =
       "func.func @norm(%x: tensor<?x" + N + "xf16>) -> tensor<?x" + N +
-      "xf16> {\n" + head + "%y = odyssey.rms_norm %x, %w epsilon = 1.0e-5 : "
-      "tensor<?x" + N + "xf16>, tensor<" + N + "xf16>\nreturn %y : tensor<?x" +
-      N + "xf16>\n}\n"
+      "xf16> {\n" + head +
+      "%y = odyssey.rms_norm %x, %w epsilon = 1.0e-5 : "
+      "tensor<?x" +
+      N + "xf16>, tensor<" + N + "xf16>\nreturn %y : tensor<?x" + N +
+      "xf16>\n}\n"
       // Two uses of the norm keep odyssey-fuse away.
-      "func.func @unfused(%x: tensor<?x" + N + "xf16>) -> (tensor<?x" + N +
-      "xf16>, tensor<?x32xf16>) {\n" + head +
-      "%p = odyssey.weight \"p\" : tensor<32x" + N + "xi4>\n"
+      "func.func @unfused(%x: tensor<?x" +
+      N + "xf16>) -> (tensor<?x" + N + "xf16>, tensor<?x32xf16>) {\n" + head +
+      "%p = odyssey.weight \"p\" : tensor<32x" + N +
+      "xi4>\n"
       "%ps = odyssey.weight \"ps\" : tensor<32xf32>\n"
-      "%h = odyssey.rms_norm %x, %w epsilon = 1.0e-5 : tensor<?x" + N +
-      "xf16>, tensor<" + N + "xf16>\n"
-      "%c = odyssey.add %h, %h : tensor<?x" + N + "xf16>\n"
-      "%q, %s = odyssey.quantize %h : tensor<?x" + N + "xf16> -> tensor<?x" + N +
+      "%h = odyssey.rms_norm %x, %w epsilon = 1.0e-5 : tensor<?x" +
+      N + "xf16>, tensor<" + N +
+      "xf16>\n"
+      "%c = odyssey.add %h, %h : tensor<?x" +
+      N +
+      "xf16>\n"
+      "%q, %s = odyssey.quantize %h : tensor<?x" +
+      N + "xf16> -> tensor<?x" + N +
       "xi8>, tensor<?xf32>\n"
-      "%y = odyssey.matmul %q scale %s, %p scale %ps : (tensor<?x" + N +
-      "xi8>, tensor<?xf32>, tensor<32x" + N + "xi4>, tensor<32xf32>) -> "
-      "tensor<?x32xf16>\nreturn %c, %y : tensor<?x" + N +
+      "%y = odyssey.matmul %q scale %s, %p scale %ps : (tensor<?x" +
+      N + "xi8>, tensor<?xf32>, tensor<32x" + N +
+      "xi4>, tensor<32xf32>) -> "
+      "tensor<?x32xf16>\nreturn %c, %y : tensor<?x" +
+      N +
       "xf16>, tensor<?x32xf16>\n}\n"
-      "func.func @fused(%x: tensor<?x" + N + "xf16>) -> tensor<?x32xf16> {\n" +
-      head + "%p = odyssey.weight \"p\" : tensor<32x" + N + "xi4>\n"
+      "func.func @fused(%x: tensor<?x" +
+      N + "xf16>) -> tensor<?x32xf16> {\n" + head +
+      "%p = odyssey.weight \"p\" : tensor<32x" + N +
+      "xi4>\n"
       "%ps = odyssey.weight \"ps\" : tensor<32xf32>\n"
-      "%h = odyssey.rms_norm %x, %w epsilon = 1.0e-5 : tensor<?x" + N +
-      "xf16>, tensor<" + N + "xf16>\n"
-      "%q, %s = odyssey.quantize %h : tensor<?x" + N + "xf16> -> tensor<?x" + N +
+      "%h = odyssey.rms_norm %x, %w epsilon = 1.0e-5 : tensor<?x" +
+      N + "xf16>, tensor<" + N +
+      "xf16>\n"
+      "%q, %s = odyssey.quantize %h : tensor<?x" +
+      N + "xf16> -> tensor<?x" + N +
       "xi8>, tensor<?xf32>\n"
-      "%y = odyssey.matmul %q scale %s, %p scale %ps : (tensor<?x" + N +
-      "xi8>, tensor<?xf32>, tensor<32x" + N + "xi4>, tensor<32xf32>) -> "
+      "%y = odyssey.matmul %q scale %s, %p scale %ps : (tensor<?x" +
+      N + "xi8>, tensor<?xf32>, tensor<32x" + N +
+      "xi4>, tensor<32xf32>) -> "
       "tensor<?x32xf16>\nreturn %y : tensor<?x32xf16>\n}\n";
   CompiledModule module(
-      ir, {{"w", halves({n}, w)},
-           {"p", tensor(ElementType::I8, {32, n}, randomWeights(random, 32 * n))},
-           {"ps", tensor(ElementType::F32, {32}, randomScales(random, 32))}});
+      ir,
+      {{"w", halves({n}, w)},
+       {"p", tensor(ElementType::I8, {32, n}, randomWeights(random, 32 * n))},
+       {"ps", tensor(ElementType::F32, {32}, randomScales(random, 32))}});
   auto norm = module.run("norm", {halves({m, n}, x)});
   ASSERT_EQ(norm.size(), 1u);
-  // fp32 sums of n squares in a tree, then three roundings: the last fp16 digit.
+  // fp32 sums of n squares in a tree, then three roundings: the last fp16
+  // digit.
   expectClose(elements<uint16_t>(norm[0]), rmsNorm(x, w, m, n, 1e-5), 1);
   auto fused = module.run("fused", {halves({m, n}, x)});
   auto unfused = module.run("unfused", {halves({m, n}, x)});
@@ -136,7 +152,8 @@ TEST_P(RowWidths, SiluMul) {
   auto two = module.run("two", {halves({m, n}, gate), halves({m, n}, up)});
   std::vector<uint16_t> both;
   for (int64_t row = 0; row < m; ++row) {
-    both.insert(both.end(), gate.begin() + row * n, gate.begin() + (row + 1) * n);
+    both.insert(both.end(), gate.begin() + row * n,
+                gate.begin() + (row + 1) * n);
     both.insert(both.end(), up.begin() + row * n, up.begin() + (row + 1) * n);
   }
   auto one = module.run("one", {halves({m, 2 * n}, both)});
@@ -164,8 +181,8 @@ TEST_P(RowWidths, AddStoreAndGather) {
           "\nodyssey.store_rows %y, %s : " + T + ", " + S + "\nreturn\n}\n" +
           "func.func @get(%i: tensor<?xi32>, %s: " + S +
           " {odyssey.name = \"state\"}) -> " + T +
-          " {\n%y = odyssey.gather_rows %s, %i : (" + S + ", tensor<?xi32>) -> " +
-          T + "\nreturn %y : " + T + "\n}\n",
+          " {\n%y = odyssey.gather_rows %s, %i : (" + S +
+          ", tensor<?xi32>) -> " + T + "\nreturn %y : " + T + "\n}\n",
       {});
   module.run("put", {halves({m, n}, a), halves({m, n}, b)});
   std::vector<int32_t> wanted = {4, 0, 3, 3};
@@ -268,11 +285,10 @@ TEST_P(LinearShapes, StaysWithinTheTensorCoresBound) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Shapes, LinearShapes,
-    ::testing::Values(LinearShape{512, 64, {1, 8, 30}},
-                      LinearShape{130, 576, {1, 17, 70}},
-                      LinearShape{67, 88, {3, 9}},
-                      LinearShape{2051, 128, {2, 40}}));
+INSTANTIATE_TEST_SUITE_P(Shapes, LinearShapes,
+                         ::testing::Values(LinearShape{512, 64, {1, 8, 30}},
+                                           LinearShape{130, 576, {1, 17, 70}},
+                                           LinearShape{67, 88, {3, 9}},
+                                           LinearShape{2051, 128, {2, 40}}));
 
 } // namespace

@@ -54,10 +54,10 @@ TEST(PackedWeights, LanesReadTheirFragments) {
     for (int64_t step = 0; step < layout.k / 64; ++step)
       for (int64_t lane = 0; lane < 32; ++lane) {
         int64_t blocksPerPanel = layout.panelChannels / 16;
-        const uint8_t *bytes =
-            packed.data() + block / blocksPerPanel * layout.panelBytes() +
-            step * layout.stepBytes() + block % blocksPerPanel * 512 +
-            lane * 16;
+        const uint8_t *bytes = packed.data() +
+                               block / blocksPerPanel * layout.panelBytes() +
+                               step * layout.stepBytes() +
+                               block % blocksPerPanel * 512 + lane * 16;
         int64_t g = lane / 4, t = lane % 4;
         // Rows of two blocks make 32 channels in the quad order.
         auto channelOfRow = [&](int64_t row) {

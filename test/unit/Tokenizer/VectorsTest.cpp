@@ -84,8 +84,8 @@ std::string repairGpt2(std::string_view content) {
   return repaired.append(content.substr(begin));
 }
 
-/// The file that holds a vocabulary: as llama.cpp distributes it, or what stands
-/// in for a copy that went through text.
+/// The file that holds a vocabulary: as llama.cpp distributes it, or what
+/// stands in for a copy that went through text.
 struct VocabularyFile {
   std::string path, content;
 };

@@ -76,9 +76,7 @@ struct KernelArgument {
   uint32_t size = 0;
 
   static KernelArgument address(DeviceAddress a) { return {a, 8}; }
-  static KernelArgument i32(int32_t v) {
-    return {static_cast<uint32_t>(v), 4};
-  }
+  static KernelArgument i32(int32_t v) { return {static_cast<uint32_t>(v), 4}; }
 };
 
 struct LaunchRequest {

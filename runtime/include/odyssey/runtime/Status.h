@@ -103,7 +103,8 @@ template <typename T> class [[nodiscard]] Result {
 public:
   Result(T value) : storage(std::in_place_index<0>, std::move(value)) {}
   Result(Status status) : storage(std::in_place_index<1>, std::move(status)) {
-    assert(!std::get<1>(storage).ok() && "a result without value needs an error");
+    assert(!std::get<1>(storage).ok() &&
+           "a result without value needs an error");
   }
 
   bool ok() const { return storage.index() == 0; }
