@@ -270,34 +270,3 @@ std::vector<float> odyssey::channelScales(std::span<const float> weight,
     scales[i] = channelScale(weight.subspan(i * k, k));
   return scales;
 }
-
-std::vector<double> odyssey::outputErrors(std::span<const float> weight,
-                                          std::span<const int8_t> quantized,
-                                          std::span<const float> scale,
-                                          const InputStatistics &statistics,
-                                          unsigned threads) {
-  int64_t k = statistics.channels();
-  int64_t n = static_cast<int64_t>(scale.size());
-  std::vector<double> errors(n);
-  int64_t batches = (n + channelsPerBatch - 1) / channelsPerBatch;
-  reference::parallelFor(
-      batches, channelsPerBatch * k * k, threads,
-      [&](int64_t begin, int64_t end) {
-        for (int64_t batch = begin; batch < end; ++batch) {
-          int64_t first = batch * channelsPerBatch;
-          int64_t count = std::min(channelsPerBatch, n - first);
-          DoubleRows rows(count, k);
-          for (int64_t i = 0; i < count; ++i)
-            for (int64_t j = 0; j < k; ++j) {
-              int64_t index = (first + i) * k + j;
-              rows(i, j) = static_cast<double>(weight[index]) -
-                           static_cast<double>(scale[first + i]) *
-                               static_cast<double>(quantized[index]);
-            }
-          DoubleRows products = multiplyByHessian(rows, statistics);
-          for (int64_t i = 0; i < count; ++i)
-            errors[first + i] = rows.row(i).dot(products.row(i));
-        }
-      });
-  return errors;
-}

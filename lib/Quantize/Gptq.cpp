@@ -11,7 +11,9 @@
 #include <Eigen/Core>
 
 #include <algorithm>
+#include <cassert>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 using namespace odyssey;
@@ -25,7 +27,10 @@ struct GptqSolver::Factor {
   /// Row k holds R_jk / R_kk for j < k, in the order of rounding; the rest of
   /// the row is of no meaning.
   DoubleRows feedback;
-  double damping = 0;
+  /// R_kk^2.
+  std::vector<double> weight;
+  /// As a share of the diagonal's mean, and what was added to it.
+  double damping = 0, added = 0;
   int64_t blockSize = 0;
 };
 
@@ -136,9 +141,12 @@ Expected<GptqSolver> GptqSolver::create(const InputStatistics &statistics,
       lower(i, i) += damping * unit;
     }
     factor->damping = damping;
+    factor->added = damping * unit;
     if (factorizeCholesky(lower, threads))
       break;
   }
+  for (int64_t i = k - 1; i >= 0; --i)
+    factor->weight.push_back(lower(i, i) * lower(i, i));
   // R_jk / R_kk is L(k - 1 - j, k - 1 - k') / L(k', k'): mirrored at the other
   // diagonal, every row has its j in order.
   for (int64_t row = k - 1; row >= 0; --row)
@@ -158,13 +166,15 @@ Expected<GptqSolver> GptqSolver::create(const InputStatistics &statistics,
 /// them, side by side in vector registers.
 static constexpr int64_t channelsPerBatch = 64;
 
-/// target[c] = weight[c] + sum of coefficients[j] * errors[j][c] for j < count.
-/// Then rounds it: error[c] = weight[c] - quantized[c] * scale[c].
-ODYSSEY_VECTOR_CLONES static void
-roundInputChannel(const double *weight, const double *pending,
-                  const double *coefficients, const double *errors,
-                  int64_t count, const double *scale, double *error,
-                  int8_t *quantized) {
+/// For the channels of a batch: target[c] = weight[c] + pending[c] + sum of
+/// coefficients[j] * errors[j][c] for j < count, rounded to integer[c], of
+/// which error[c] = weight[c] - integer[c] * scale[c] remains. Adds to loss[c]
+/// the square of target[c] - integer[c] * scale[c] times `lossWeight`, and
+/// takes off what damping has in it.
+ODYSSEY_VECTOR_CLONES static void roundInputChannel(
+    const double *weight, const double *pending, const double *coefficients,
+    const double *errors, int64_t count, const double *scale, double lossWeight,
+    double damping, double *error, int8_t *integer, double *loss) {
   constexpr double roundToInteger = 0x1.8p52;
   double target[channelsPerBatch];
   for (int64_t c = 0; c < channelsPerBatch; ++c)
@@ -175,49 +185,104 @@ roundInputChannel(const double *weight, const double *pending,
   for (int64_t c = 0; c < channelsPerBatch; ++c) {
     double quotient = scale[c] == 0 ? 0 : target[c] / scale[c];
     quotient = quotient < -8 ? -8 : quotient > 7 ? 7 : quotient;
-    double integer = (quotient + roundToInteger) - roundToInteger;
-    error[c] = weight[c] - integer * scale[c];
-    quantized[c] = static_cast<int8_t>(integer);
+    double rounded = (quotient + roundToInteger) - roundToInteger;
+    error[c] = weight[c] - rounded * scale[c];
+    double miss = target[c] - rounded * scale[c];
+    loss[c] += lossWeight * miss * miss - damping * error[c] * error[c];
+    integer[c] = static_cast<int8_t>(rounded);
   }
 }
 
-std::vector<int8_t> GptqSolver::quantize(std::span<const float> weight,
-                                         std::span<const float> scale,
-                                         unsigned threads) const {
+/// Some output channels, rounded at once.
+class GptqSolver::Batch {
+public:
+  /// `weight` has `count` rows.
+  Batch(const Factor &factor, std::span<const float> weight, int64_t count);
+
+  /// Rounds with these scales.
+  void round(std::span<const float> scale);
+
+  /// Channel `c` of the last `round`: its loss, and its integers, to be copied
+  /// in the order of the weights.
+  double loss(int64_t c) const { return losses[c]; }
+  void copyIntegers(int64_t c, std::span<int8_t> to) const;
+
+private:
+  const Factor &factor;
+  const int64_t k;
+  /// A row for each input channel in the order of rounding. Channels beyond
+  /// the given ones are zeros.
+  DoubleRows weights, errors, pending;
+  std::vector<int8_t> integers;
+  double losses[channelsPerBatch];
+};
+
+GptqSolver::Batch::Batch(const Factor &factor, std::span<const float> weight,
+                         int64_t count)
+    : factor(factor), k(static_cast<int64_t>(factor.order.size())),
+      weights(DoubleRows::Zero(k, channelsPerBatch)),
+      errors(k, channelsPerBatch), integers(k * channelsPerBatch) {
+  for (int64_t c = 0; c < count; ++c)
+    for (int64_t i = 0; i < k; ++i)
+      weights(i, c) = weight[c * k + factor.order[i]];
+}
+
+void GptqSolver::Batch::round(std::span<const float> scale) {
+  double scales[channelsPerBatch] = {};
+  std::ranges::copy(scale, scales);
+  std::ranges::fill(losses, 0.0);
+  auto feedback =
+      MatrixView<const double>::rowMajor(factor.feedback.data(), k, k);
+  auto known =
+      MatrixView<const double>::rowMajor(errors.data(), k, channelsPerBatch);
+  for (int64_t block = 0; block < k; block += factor.blockSize) {
+    int64_t size = std::min(factor.blockSize, k - block);
+    pending.setZero(size, channelsPerBatch);
+    reference::multiplyAdd(
+        feedback.block(block, 0, size, block),
+        known.block(0, 0, block, channelsPerBatch),
+        MatrixView<double>::rowMajor(pending.data(), size, channelsPerBatch));
+    for (int64_t i = block; i < block + size; ++i)
+      roundInputChannel(weights.row(i).data(), pending.row(i - block).data(),
+                        factor.feedback.row(i).data() + block,
+                        errors.row(block).data(), i - block, scales,
+                        factor.weight[i], factor.added, errors.row(i).data(),
+                        integers.data() + i * channelsPerBatch, losses);
+  }
+}
+
+void GptqSolver::Batch::copyIntegers(int64_t c, std::span<int8_t> to) const {
+  for (int64_t i = 0; i < k; ++i)
+    to[factor.order[i]] = integers[i * channelsPerBatch + c];
+}
+
+CompensatedWeights GptqSolver::quantize(std::span<const float> weight,
+                                        std::span<const float> scale,
+                                        std::span<const float> factors,
+                                        unsigned threads) const {
+  assert(!factors.empty());
   int64_t n = static_cast<int64_t>(scale.size());
   int64_t k = static_cast<int64_t>(factor->order.size());
-  std::vector<int8_t> result(n * k);
-  auto feedback =
-      MatrixView<const double>::rowMajor(factor->feedback.data(), k, k);
+  CompensatedWeights result;
+  result.integers.resize(n * k);
+  result.scales.assign(scale.begin(), scale.end());
+  result.losses.assign(n, std::numeric_limits<double>::infinity());
 
   auto quantizeBatch = [&](int64_t first) {
     int64_t count = std::min(channelsPerBatch, n - first);
-    // A row for each input channel in the order of rounding. Channels beyond
-    // `count` are zeros.
-    DoubleRows weights = DoubleRows::Zero(k, channelsPerBatch);
-    DoubleRows errors(k, channelsPerBatch), pending;
-    double scales[channelsPerBatch] = {};
-    int8_t integers[channelsPerBatch];
-    for (int64_t c = 0; c < count; ++c) {
-      scales[c] = scale[first + c];
-      for (int64_t i = 0; i < k; ++i)
-        weights(i, c) = weight[(first + c) * k + factor->order[i]];
-    }
-    for (int64_t block = 0; block < k; block += factor->blockSize) {
-      int64_t size = std::min(factor->blockSize, k - block);
-      pending.setZero(size, channelsPerBatch);
-      reference::multiplyAdd(
-          feedback.block(block, 0, size, block),
-          MatrixView<const double>::rowMajor(errors.data(), block,
-                                             channelsPerBatch),
-          MatrixView<double>::rowMajor(pending.data(), size, channelsPerBatch));
-      for (int64_t i = block; i < block + size; ++i) {
-        roundInputChannel(weights.row(i).data(), pending.row(i - block).data(),
-                          factor->feedback.row(i).data() + block,
-                          errors.row(block).data(), i - block, scales,
-                          errors.row(i).data(), integers);
-        for (int64_t c = 0; c < count; ++c)
-          result[(first + c) * k + factor->order[i]] = integers[c];
+    Batch batch(*factor, weight.subspan(first * k, count * k), count);
+    std::vector<float> scales(count);
+    for (float change : factors) {
+      for (int64_t c = 0; c < count; ++c)
+        scales[c] = change * scale[first + c];
+      batch.round(scales);
+      for (int64_t c = 0; c < count; ++c) {
+        if (batch.loss(c) >= result.losses[first + c])
+          continue;
+        result.losses[first + c] = batch.loss(c);
+        result.scales[first + c] = scales[c];
+        batch.copyIntegers(
+            c, std::span(result.integers).subspan((first + c) * k, k));
       }
     }
   };

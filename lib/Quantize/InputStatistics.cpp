@@ -17,9 +17,30 @@ static constexpr int64_t tileSize = 192;
 InputStatistics::InputStatistics(int64_t channels)
     : size(channels), moments(channels * channels), largest(channels) {}
 
-void InputStatistics::add(const reference::Matrix &x, unsigned threads) {
+void InputStatistics::add(const reference::Matrix &x,
+                          std::span<const float> importance, unsigned threads) {
   assert(x.columns == size);
+  assert(importance.empty() ||
+         static_cast<int64_t>(importance.size()) == x.rows);
   count += x.rows;
+  for (int64_t token = 0; token < x.rows; ++token) {
+    std::span<const float> row = x.row(token);
+    for (int64_t i = 0; i < size; ++i)
+      largest[i] = std::max(largest[i], std::fabs(row[i]));
+  }
+  if (importance.empty()) {
+    addProducts(x, threads);
+    return;
+  }
+  reference::Matrix scaled = x;
+  for (int64_t token = 0; token < x.rows; ++token)
+    for (float &value : scaled.row(token))
+      value *= std::sqrt(importance[token]);
+  addProducts(scaled, threads);
+}
+
+void InputStatistics::addProducts(const reference::Matrix &x,
+                                  unsigned threads) {
   using reference::MatrixView;
   auto inputs =
       MatrixView<const float>::rowMajor(x.values.data(), x.rows, size);
@@ -50,9 +71,4 @@ void InputStatistics::add(const reference::Matrix &x, unsigned threads) {
                            for (int64_t i = begin; i < end; ++i)
                              addTile(upper[i]);
                          });
-  for (int64_t token = 0; token < x.rows; ++token) {
-    std::span<const float> row = x.row(token);
-    for (int64_t i = 0; i < size; ++i)
-      largest[i] = std::max(largest[i], std::fabs(row[i]));
-  }
 }

@@ -3,15 +3,15 @@
 #include "odyssey/Quantize/LayerwiseQuantizer.h"
 
 #include "odyssey/Frontend/Checkpoint/Half.h"
+#include "odyssey/Frontend/Checkpoint/ModelTensors.h"
 #include "odyssey/Quantize/RoundToNearest.h"
 #include "odyssey/Reference/LayerSteps.h"
 #include "odyssey/Reference/ParallelFor.h"
 #include "odyssey/Reference/Products.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
-#include <cstdlib>
-#include <cstring>
 #include <limits>
 #include <numeric>
 #include <optional>
@@ -54,6 +54,14 @@ struct Sample {
   HalfMatrix context;
 };
 
+/// What linears see of one sample.
+struct Observation {
+  /// Before they are quantized per token.
+  Matrix inputs;
+  /// Of every token.
+  std::vector<float> importance;
+};
+
 /// A quantized linear layer that keeps its weights.
 struct Linear {
   int64_t n = 0, k = 0;
@@ -63,6 +71,24 @@ struct Linear {
     return multiplyW4A8(x, {n, k, weights.integers, weights.scales},
                         /*threads=*/1);
   }
+};
+
+/// The layer that the walk has reached.
+struct Layer {
+  std::string prefix;
+  std::vector<float> inputNorm, postAttentionNorm;
+  Linear q, k, v, o, gate, up, down;
+};
+
+/// Multiplications, or what takes as long: of the steps for a token of a
+/// sample, and of the rest for a layer.
+struct LayerWork {
+  explicit LayerWork(const ModelConfig &config);
+
+  double attentionInput, attention, mlpInput, activation, output;
+
+  /// Clipping and compensation of a linear.
+  static double solving(double n, double k) { return 8 * n * k * k; }
 };
 
 /// Walks the samples up through the model, quantizing what lies ahead.
@@ -84,30 +110,32 @@ private:
   };
 
   Error embed();
-  Error quantizeLayer(int64_t index);
+  Error quantizeLayer(Layer &layer);
+  Error quantizeAttentionInputs(Layer &layer);
+  Error quantizeAttentionOutput(Layer &layer);
+  Error quantizeMlpInputs(Layer &layer);
+  Error quantizeMlpOutput(Layer &layer);
 
-  /// Sees the inputs that `computeInput` gives for the samples, and then
-  /// quantizes the linears `members`, which all have this input of width k.
-  Error quantizeTogether(const std::string &prefix, int64_t k,
-                         llvm::ArrayRef<Member> members, double workPerToken,
-                         llvm::function_ref<Matrix(Sample &)> computeInput);
+  Matrix attentionInput(const Layer &layer, const Sample &sample) const;
+  Matrix mlpInput(const Layer &layer, const Sample &sample) const;
+  Matrix activation(const Layer &layer, const Sample &sample) const;
+
+  /// Computes `observe` of every sample, one per thread at a time, and hands
+  /// the results to `use` in the order of the samples, with inputs as the
+  /// products see them. `name` stands for the step in progress and errors.
+  Error forEachSample(const std::string &name, double workPerToken,
+                      llvm::function_ref<Observation(Sample &)> observe,
+                      llvm::function_ref<void(const Observation &)> use);
+
+  /// Quantizes linears that all have the inputs that `statistics` are of.
+  Error quantize(const Layer &layer, llvm::ArrayRef<Member> members,
+                 const InputStatistics &statistics);
   Error quantizeOne(const std::string &name, Linear &linear,
                     const InputStatistics &statistics,
                     const GptqSolver *solver);
 
-  /// Computes `body` of every sample, one per thread at a time, and hands the
-  /// results to `use` in the order of the samples.
-  Error forEachSample(const std::string &name, double workPerToken,
-                      llvm::function_ref<Matrix(Sample &)> body,
-                      llvm::function_ref<void(Matrix)> use);
-
-  /// Adds to the work done, in multiplications or so, and asks whether to go
-  /// on.
+  /// Adds to the work done and asks whether to go on.
   Error report(StringRef name, double work);
-
-  /// The work of a step of a layer besides that of a token's linears.
-  double statisticsWork(int64_t k) const { return 0.5 * k * k; }
-  double solvingWork(int64_t n, int64_t k) const { return 8.0 * n * k * k; }
 
   const Checkpoint &checkpoint;
   const ModelConfig &config;
@@ -116,22 +144,49 @@ private:
   reference::LayerSteps steps;
   unsigned threads;
   std::vector<Sample> samples;
+  LayerWork work;
   double workDone = 0, workOfAll = 0;
 };
 
 } // namespace
 
-/// How the inputs look to the products: quantized per token.
-static Matrix asQuantized(const Matrix &x) {
-  Matrix result(x.rows, x.columns);
+LayerWork::LayerWork(const ModelConfig &config) {
+  auto hidden = static_cast<double>(config.hiddenSize);
+  auto ffn = static_cast<double>(config.ffnSize);
+  auto queries = static_cast<double>(config.queryWidth());
+  auto keys = static_cast<double>(config.keyValueWidth());
+  // A linear takes a product of each weight, the statistics half of k^2.
+  attentionInput = hidden * (queries + keys) + hidden * hidden;
+  attention = hidden * (queries + 2 * keys) + queries * queries / 2;
+  mlpInput = hidden * queries + hidden * hidden / 2;
+  activation = 2 * hidden * ffn + ffn * ffn / 2;
+  output = 3 * hidden * ffn;
+}
+
+/// Makes of inputs what the products see of them.
+static void quantizeTokens(Matrix &x) {
   std::vector<int8_t> quantized(x.columns);
   for (int64_t token = 0; token < x.rows; ++token) {
-    float scale = reference::quantizeToken(x.row(token), quantized);
-    std::span<float> row = result.row(token);
+    std::span<float> row = x.row(token);
+    float scale = reference::quantizeToken(row, quantized);
     for (int64_t i = 0; i < x.columns; ++i)
       row[i] = scale * static_cast<float>(quantized[i]);
   }
-  return result;
+}
+
+/// 1 / mean(x^2) of every token: what is added to a small x changes it most.
+static std::vector<float> importanceBySize(const Matrix &x) {
+  // Of the order of fp16's smallest numbers squared.
+  constexpr double tiny = 1e-12;
+  std::vector<float> importance;
+  for (int64_t token = 0; token < x.rows; ++token) {
+    double squares = 0;
+    for (float value : x.row(token))
+      squares += static_cast<double>(value) * static_cast<double>(value);
+    double mean = squares / static_cast<double>(x.columns);
+    importance.push_back(static_cast<float>(1 / (mean + tiny)));
+  }
+  return importance;
 }
 
 Walk::Walk(const Checkpoint &checkpoint, const CalibrationSamples &sequences,
@@ -140,18 +195,31 @@ Walk::Walk(const Checkpoint &checkpoint, const CalibrationSamples &sequences,
       emit(emit), steps(config, reference::Arithmetic::W4A8),
       threads(options.threads
                   ? options.threads
-                  : std::max(1u, std::thread::hardware_concurrency())) {
-  int64_t longest = 0;
+                  : std::max(1u, std::thread::hardware_concurrency())),
+      work(config) {
+  int64_t longest = 0, tokens = 0;
   for (const std::vector<int32_t> &sequence : sequences) {
     samples.push_back({sequence, {}, {}});
-    longest = std::max(longest, static_cast<int64_t>(sequence.size()));
+    auto length = static_cast<int64_t>(sequence.size());
+    longest = std::max(longest, length);
+    tokens += length;
   }
   steps.reserve(longest);
+
+  double perToken = work.attentionInput + work.attention + work.mlpInput +
+                    work.activation + work.output;
+  workOfAll = perToken * static_cast<double>(config.numLayers * tokens);
+  llvm::cantFail(forEachModelTensor(config, [&](const ModelTensor &tensor) {
+    if (tensor.kind == ModelTensor::Kind::Linear)
+      workOfAll += LayerWork::solving(tensor.shape[0], tensor.shape[1]);
+    return Error::success();
+  }));
 }
 
 Error Walk::report(StringRef name, double work) {
   workDone += work;
-  if (options.progress && !options.progress(name, workDone / workOfAll))
+  if (options.progress &&
+      !options.progress(name, std::min(workDone / workOfAll, 1.0)))
     return createStringError("interrupted");
   return Error::success();
 }
@@ -170,22 +238,36 @@ Error Walk::embed() {
 }
 
 Error Walk::forEachSample(const std::string &name, double workPerToken,
-                          llvm::function_ref<Matrix(Sample &)> body,
-                          llvm::function_ref<void(Matrix)> use) {
+                          llvm::function_ref<Observation(Sample &)> observe,
+                          llvm::function_ref<void(const Observation &)> use) {
   for (size_t first = 0; first < samples.size(); first += threads) {
     std::span group = std::span(samples).subspan(
         first, std::min<size_t>(threads, samples.size() - first));
-    std::vector<Matrix> results(group.size());
+    std::vector<Observation> observations(group.size());
+    std::atomic<bool> finite = true;
+    auto observeOne = [&](int64_t i) {
+      Observation &observation = observations[i];
+      observation = observe(group[i]);
+      if (std::ranges::all_of(observation.inputs.values,
+                              [](float value) { return std::isfinite(value); }))
+        quantizeTokens(observation.inputs);
+      else
+        finite = false;
+    };
     reference::parallelFor(static_cast<int64_t>(group.size()),
                            std::numeric_limits<int64_t>::max(), threads,
                            [&](int64_t begin, int64_t end) {
                              for (int64_t i = begin; i < end; ++i)
-                               results[i] = body(group[i]);
+                               observeOne(i);
                            });
+    if (!finite)
+      return createStringError("inputs of '" + name +
+                               "': not finite; some value of the model is too "
+                               "large for fp16");
     double work = 0;
     for (size_t i = 0; i < group.size(); ++i) {
+      use(observations[i]);
       work += workPerToken * static_cast<double>(group[i].tokens.size());
-      use(std::move(results[i]));
     }
     if (Error error = report(name, work))
       return error;
@@ -193,54 +275,34 @@ Error Walk::forEachSample(const std::string &name, double workPerToken,
   return Error::success();
 }
 
-Error Walk::quantizeTogether(
-    const std::string &prefix, int64_t k, llvm::ArrayRef<Member> members,
-    double workPerToken, llvm::function_ref<Matrix(Sample &)> computeInput) {
-  InputStatistics statistics(k);
-  if (Error error = forEachSample(
-          prefix + members[0].name, workPerToken + statisticsWork(k),
-          [&](Sample &sample) {
-            Matrix in = computeInput(sample);
-            Matrix r = getenv("FPX") ? in : asQuantized(in);
-            static int weigh = atoi(getenv("WEIGH") ? getenv("WEIGH") : "0");
-            StringRef n = members[0].name;
-            if (weigh && (n.ends_with("o_proj") || n.ends_with("down_proj"))) {
-              Matrix x = sample.x.toFloat();
-              for (int64_t t = 0; t < x.rows; ++t) {
-                double s = 0;
-                for (float v : x.row(t))
-                  s += v * v;
-                float f = 1 / std::sqrt(s / x.columns + 1e-6);
-                for (float &v : r.row(t))
-                  v *= f;
-              }
-            }
-            if (weigh > 1) {
-              for (int64_t t = 0; t < r.rows; ++t)
-                if (t < weigh)
-                  for (float &v : r.row(t))
-                    v = 0;
-            }
-            return r;
-          },
-          [&](Matrix x) { statistics.add(x, threads); }))
-    return error;
+//===----------------------------------------------------------------------===//
+// Quantizing linears
+//===----------------------------------------------------------------------===//
+
+Error Walk::quantize(const Layer &layer, llvm::ArrayRef<Member> members,
+                     const InputStatistics &statistics) {
   std::optional<GptqSolver> solver;
   if (options.compensate) {
     Expected<GptqSolver> created =
         GptqSolver::create(statistics, options.gptq, threads);
     if (!created)
-      return llvm::createStringError(
-          "inputs of '" + prefix + members[0].name +
-          "': " + llvm::toString(created.takeError()));
+      return createStringError("inputs of '" + layer.prefix + members[0].name +
+                               "': " + llvm::toString(created.takeError()));
     solver = std::move(*created);
   }
   for (const Member &member : members)
-    if (Error error = quantizeOne(prefix + member.name, member.linear,
+    if (Error error = quantizeOne(layer.prefix + member.name, member.linear,
                                   statistics, solver ? &*solver : nullptr))
       return error;
   return Error::success();
 }
+
+/// Clipping is learned for rounding to nearest. Under compensation the best
+/// scale of a channel is another, though on the average the same: these are
+/// tried. The first is the learned one.
+static constexpr float candidatesAround[] = {1.0f,  0.97f, 1.03f, 0.94f, 1.06f,
+                                             0.91f, 1.1f,  0.87f, 1.15f, 0.83f,
+                                             1.2f,  0.78f, 1.28f};
 
 Error Walk::quantizeOne(const std::string &name, Linear &linear,
                         const InputStatistics &statistics,
@@ -264,59 +326,30 @@ Error Walk::quantizeOne(const std::string &name, Linear &linear,
     return std::accumulate(values.begin(), values.end(), 0.0);
   };
   double whole = total(clipped.lossOfZeros);
-  auto share = [&](double loss) { return whole > 0 ? loss / whole : 0; };
+  auto share = [&](const std::vector<double> &losses) {
+    return whole > 0 ? total(losses) / whole : 0;
+  };
   LinearReport report;
   report.name = name;
   report.n = linear.n;
   report.k = linear.k;
-  report.errorOfRounding = share(total(clipped.lossAtStart));
-  report.errorOfClipping = report.error = share(total(clipped.loss));
+  report.errorOfRounding = share(clipped.lossAtStart);
+  report.errorOfClipping = report.error = share(clipped.loss);
   report.clippingFactors = std::move(clipped.factor);
   report.inputMaxima.assign(statistics.maxima().begin(),
                             statistics.maxima().end());
-  if (const char *types = getenv("TYPES");
-      types && !strstr(types, name.substr(name.rfind('.') + 1).c_str()))
-    solver = nullptr;
   if (solver) {
-    linear.weights.integers =
-        solver->quantize(*weight, linear.weights.scales, threads);
-    if (getenv("GREF")) {
-      auto base = linear.weights.scales;
-      auto best = outputErrors(*weight, linear.weights.integers, base,
-                               statistics, threads);
-      auto bestInt = linear.weights.integers;
-      auto bestScale = base;
-      static double gs[7] = {};
-      static long gn = 0;
-      for (float f :
-           {0.8f, 0.86f, 0.92f, 0.96f, 1.04f, 1.08f, 1.16f, 1.25f, 1.35f}) {
-        auto sc = base;
-        for (float &v : sc)
-          v *= f;
-        auto in = solver->quantize(*weight, sc, threads);
-        auto er = outputErrors(*weight, in, sc, statistics, threads);
-        for (int64_t c = 0; c < linear.n; ++c)
-          if (er[c] < best[c]) {
-            best[c] = er[c];
-            bestScale[c] = sc[c];
-            std::copy_n(in.begin() + c * linear.k, linear.k,
-                        bestInt.begin() + c * linear.k);
-          }
-      }
-      for (int64_t c = 0; c < linear.n; ++c)
-        if (base[c] > 0) {
-          gs[0] += bestScale[c] / base[c];
-          gn++;
-        }
-      if (name.find("layers.29.mlp.down") != std::string::npos)
-        printf("mean refine factor %.4f\n", gs[0] / gn);
-      linear.weights.integers = bestInt;
-      linear.weights.scales = bestScale;
-    }
-    report.error =
-        share(total(outputErrors(*weight, linear.weights.integers,
-                                 linear.weights.scales, statistics, threads)));
+    std::span<const float> candidates = candidatesAround;
+    if (!options.clip)
+      candidates = candidates.first(1);
+    CompensatedWeights compensated =
+        solver->quantize(*weight, linear.weights.scales, candidates, threads);
+    for (int64_t i = 0; i < linear.n; ++i)
+      if (clipped.scale[i] != 0)
+        report.clippingFactors[i] *= compensated.scales[i] / clipped.scale[i];
+    report.error = share(compensated.losses);
     report.damping = solver->damping();
+    linear.weights = std::move(compensated);
   } else {
     linear.weights.integers.resize(weight->size());
     for (int64_t i = 0; i < linear.n; ++i)
@@ -327,119 +360,158 @@ Error Walk::quantizeOne(const std::string &name, Linear &linear,
   }
   if (Error error = emit(report, linear.weights))
     return error;
-  return this->report(name, solvingWork(linear.n, linear.k));
+  return this->report(name, LayerWork::solving(linear.n, linear.k));
 }
 
-Error Walk::quantizeLayer(int64_t index) {
-  std::string prefix = "model.layers." + std::to_string(index) + ".";
-  Expected<std::vector<float>> inputNorm =
-      checkpoint.readF32(prefix + "input_layernorm.weight");
-  if (!inputNorm)
-    return inputNorm.takeError();
-  Expected<std::vector<float>> postAttentionNorm =
-      checkpoint.readF32(prefix + "post_attention_layernorm.weight");
-  if (!postAttentionNorm)
-    return postAttentionNorm.takeError();
-  for (std::vector<float> *norm : {&*inputNorm, &*postAttentionNorm})
-    std::ranges::transform(*norm, norm->begin(), roundToHalf);
+//===----------------------------------------------------------------------===//
+// The walk through a layer
+//===----------------------------------------------------------------------===//
 
-  double hidden = config.hiddenSize, ffn = config.ffnSize;
-  double queries = config.queryWidth(), keys = config.keyValueWidth();
-  Linear q, k, v, o, gate, up, down;
+Matrix Walk::attentionInput(const Layer &layer, const Sample &sample) const {
+  return steps.normalize(sample.x.toFloat(), layer.inputNorm);
+}
 
-  auto attentionInput = [&](Sample &sample) {
-    return steps.normalize(sample.x.toFloat(), *inputNorm);
+Matrix Walk::mlpInput(const Layer &layer, const Sample &sample) const {
+  return steps.normalize(sample.x.toFloat(), layer.postAttentionNorm);
+}
+
+/// Computed twice, which takes time, rather than kept, which takes memory:
+/// this is the widest value of a layer.
+Matrix Walk::activation(const Layer &layer, const Sample &sample) const {
+  Matrix h = mlpInput(layer, sample);
+  return steps.activate(layer.gate(h), layer.up(h));
+}
+
+Error Walk::quantizeAttentionInputs(Layer &layer) {
+  Expected<std::vector<float>> q =
+      checkpoint.readF32(layer.prefix + "self_attn.q_proj.weight");
+  if (!q)
+    return q.takeError();
+  Expected<std::vector<float>> k =
+      checkpoint.readF32(layer.prefix + "self_attn.k_proj.weight");
+  if (!k)
+    return k.takeError();
+
+  // A query serves its own token; a key and a value serve all that look at
+  // them, which for a few tokens are nearly all.
+  auto observe = [&](Sample &sample) {
+    Matrix h = attentionInput(layer, sample);
+    Matrix queries = reference::multiply(h, *q, config.queryWidth(), 1);
+    Matrix keys = reference::multiply(h, *k, config.keyValueWidth(), 1);
+    steps.rotate(queries, 0);
+    steps.rotate(keys, 0);
+    return Observation{std::move(h), steps.attentionReceived(queries, keys)};
   };
-  auto fq = checkpoint.readF32(prefix + "self_attn.q_proj.weight");
-  auto fk = checkpoint.readF32(prefix + "self_attn.k_proj.weight");
-  auto weighted = [&](const char *env) {
-    return [&, env](Sample &sample) {
-      Matrix h = attentionInput(sample);
-      if (!getenv(env))
-        return h;
-      Matrix query = reference::multiply(h, *fq, config.queryWidth(), 1),
-             key = reference::multiply(h, *fk, config.keyValueWidth(), 1);
-      steps.rotate(query, 0);
-      steps.rotate(key, 0);
-      std::vector<float> received(h.rows);
-      steps.attend(query, {key.values, std::move(key.values)}, 0, 1, received);
-      double p = atof(getenv(env));
-      for (int64_t t = 0; t < h.rows; ++t)
-        for (float &v : h.row(t))
-          v *= std::pow(received[t] / config.numHeads, p / 2);
-      return h;
-    };
-  };
-  if (Error error =
-          quantizeTogether(prefix, config.hiddenSize, {{"self_attn.q_proj", q}},
-                           0, attentionInput))
+  InputStatistics ofQueries(config.hiddenSize), ofValues(config.hiddenSize);
+  if (Error error = forEachSample(
+          layer.prefix + "self_attn.q_proj", work.attentionInput, observe,
+          [&](const Observation &observation) {
+            ofQueries.add(observation.inputs, {}, threads);
+            ofValues.add(observation.inputs, observation.importance, threads);
+          }))
     return error;
-  if (Error error =
-          quantizeTogether(prefix, config.hiddenSize, {{"self_attn.k_proj", k}},
-                           0, weighted("KW")))
+  if (Error error = quantize(layer, {{"self_attn.q_proj", layer.q}}, ofQueries))
     return error;
-  if (Error error =
-          quantizeTogether(prefix, config.hiddenSize, {{"self_attn.v_proj", v}},
-                           0, weighted("VW")))
-    return error;
+  return quantize(
+      layer, {{"self_attn.k_proj", layer.k}, {"self_attn.v_proj", layer.v}},
+      ofValues);
+}
 
-  auto attend = [&](Sample &sample) {
-    Matrix h = attentionInput(sample);
-    Matrix query = q(h), key = k(h), value = v(h);
-    steps.rotate(query, 0);
-    steps.rotate(key, 0);
+Error Walk::quantizeAttentionOutput(Layer &layer) {
+  auto observe = [&](Sample &sample) {
+    Matrix h = attentionInput(layer, sample);
+    Matrix queries = layer.q(h), keys = layer.k(h), values = layer.v(h);
+    steps.rotate(queries, 0);
+    steps.rotate(keys, 0);
     Matrix context = steps.attend(
-        query, {std::move(key.values), std::move(value.values)}, 0, 1);
+        queries, {std::move(keys.values), std::move(values.values)}, 0, 1);
     sample.context = HalfMatrix(context);
-    return context;
+    return Observation{std::move(context),
+                       importanceBySize(sample.x.toFloat())};
   };
-  if (Error error = quantizeTogether(prefix, config.queryWidth(),
-                                     {{"self_attn.o_proj", o}},
-                                     hidden * (queries + 2 * keys), attend))
+  InputStatistics statistics(config.queryWidth());
+  if (Error error = forEachSample(
+          layer.prefix + "self_attn.o_proj", work.attention, observe,
+          [&](const Observation &observation) {
+            statistics.add(observation.inputs, observation.importance, threads);
+          }))
     return error;
+  return quantize(layer, {{"self_attn.o_proj", layer.o}}, statistics);
+}
 
-  auto mlpInput = [&](Sample &sample) {
-    return steps.normalize(sample.x.toFloat(), *postAttentionNorm);
-  };
-  auto leaveAttention = [&](Sample &sample) {
+Error Walk::quantizeMlpInputs(Layer &layer) {
+  auto observe = [&](Sample &sample) {
     Matrix x = sample.x.toFloat();
-    steps.addResidual(x, o(sample.context.toFloat()));
+    steps.addResidual(x, layer.o(sample.context.toFloat()));
     sample.context = {};
     sample.x = HalfMatrix(x);
-    return mlpInput(sample);
+    return Observation{mlpInput(layer, sample), {}};
   };
-  if (Error error =
-          quantizeTogether(prefix, config.hiddenSize,
-                           {{"mlp.gate_proj", gate}, {"mlp.up_proj", up}},
-                           hidden * queries, leaveAttention))
+  InputStatistics statistics(config.hiddenSize);
+  if (Error error = forEachSample(layer.prefix + "mlp.gate_proj", work.mlpInput,
+                                  observe, [&](const Observation &observation) {
+                                    statistics.add(observation.inputs, {},
+                                                   threads);
+                                  }))
     return error;
+  return quantize(layer,
+                  {{"mlp.gate_proj", layer.gate}, {"mlp.up_proj", layer.up}},
+                  statistics);
+}
 
-  // Computed twice, which takes time, rather than kept, which takes memory:
-  // this is the widest value of a layer.
-  auto activate = [&](Sample &sample) {
-    Matrix h = mlpInput(sample);
-    return steps.activate(gate(h), up(h));
+Error Walk::quantizeMlpOutput(Layer &layer) {
+  auto observe = [&](Sample &sample) {
+    return Observation{activation(layer, sample),
+                       importanceBySize(sample.x.toFloat())};
   };
-  if (Error error =
-          quantizeTogether(prefix, config.ffnSize, {{"mlp.down_proj", down}},
-                           2 * hidden * ffn, activate))
+  InputStatistics statistics(config.ffnSize);
+  if (Error error = forEachSample(
+          layer.prefix + "mlp.down_proj", work.activation, observe,
+          [&](const Observation &observation) {
+            statistics.add(observation.inputs, observation.importance, threads);
+          }))
     return error;
-  auto leaveMlp = [&](Sample &sample) {
+  return quantize(layer, {{"mlp.down_proj", layer.down}}, statistics);
+}
+
+Error Walk::quantizeLayer(Layer &layer) {
+  for (auto [norm, name] :
+       {std::pair(&layer.inputNorm, "input_layernorm.weight"),
+        std::pair(&layer.postAttentionNorm,
+                  "post_attention_layernorm.weight")}) {
+    Expected<std::vector<float>> values =
+        checkpoint.readF32(layer.prefix + name);
+    if (!values)
+      return values.takeError();
+    std::ranges::transform(*values, std::back_inserter(*norm), roundToHalf);
+  }
+  if (Error error = quantizeAttentionInputs(layer))
+    return error;
+  if (Error error = quantizeAttentionOutput(layer))
+    return error;
+  if (Error error = quantizeMlpInputs(layer))
+    return error;
+  if (Error error = quantizeMlpOutput(layer))
+    return error;
+  auto leave = [&](Sample &sample) {
     Matrix x = sample.x.toFloat();
-    steps.addResidual(x, down(activate(sample)));
+    steps.addResidual(x, layer.down(activation(layer, sample)));
     sample.x = HalfMatrix(x);
-    return Matrix();
+    return Observation();
   };
-  return forEachSample(prefix + "output", 3 * hidden * ffn, leaveMlp,
-                       [](Matrix) {});
+  return forEachSample(layer.prefix + "output", work.output, leave,
+                       [](const Observation &) {});
 }
 
 Error Walk::run() {
   if (Error error = embed())
     return error;
-  for (int64_t index = 0; index < config.numLayers; ++index)
-    if (Error error = quantizeLayer(index))
+  for (int64_t index = 0; index < config.numLayers; ++index) {
+    Layer layer;
+    layer.prefix = "model.layers." + std::to_string(index) + ".";
+    if (Error error = quantizeLayer(layer))
       return error;
+  }
   return Error::success();
 }
 

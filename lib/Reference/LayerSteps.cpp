@@ -104,12 +104,10 @@ using RowMajor =
 /// One head's columns of a cache: [positions, headDim].
 using CachedHead = Eigen::Map<const RowMajor, 0, Eigen::OuterStride<>>;
 
-/// One query over the keys and values up to its own position. With
-/// `roundProbabilities` the exponentials are rounded to fp16 before they meet
-/// the values; their sum is not. `weights` is room for one value per position.
-void attendHead(Eigen::Map<const Eigen::VectorXf> query, const CachedHead &keys,
-                const CachedHead &values, bool roundProbabilities,
-                Eigen::VectorXf &weights, Eigen::Map<Eigen::VectorXf> out) {
+/// The exponentials of softmax for one query over `keys`, the largest of which
+/// is 1. Returns their sum.
+float attentionWeights(Eigen::Map<const Eigen::VectorXf> query,
+                       const CachedHead &keys, Eigen::VectorXf &weights) {
   weights.noalias() = keys * query;
   weights *= 1.0f / std::sqrt(static_cast<float>(query.size()));
   float largest = weights.maxCoeff();
@@ -117,46 +115,63 @@ void attendHead(Eigen::Map<const Eigen::VectorXf> query, const CachedHead &keys,
   for (float &weight : weights) {
     weight = std::exp(weight - largest);
     sum += weight;
-    if (roundProbabilities)
-      weight = roundToHalf(weight);
   }
-  out.noalias() = values.transpose() * weights;
-  out /= sum;
-  weights /= sum;
+  return sum;
 }
 
 } // namespace
 
 Matrix LayerSteps::attend(const Matrix &queries, const KeyValueCache &cache,
-                          int64_t position, unsigned threads,
-                          std::span<float> squaredWeights) const {
+                          int64_t position, unsigned threads) const {
   int64_t headDim = config.headDim;
-  int64_t headsPerKv = config.numHeads / config.numKvHeads;
-  bool roundProbabilities = arithmetic == Arithmetic::W4A8;
+  Eigen::OuterStride<> stride(config.keyValueWidth());
   Matrix out(queries.rows, queries.columns);
-  int64_t workPerHead = queries.rows * (position + queries.rows) * headDim;
-  parallelFor(
-      config.numHeads, workPerHead, threads, [&](int64_t begin, int64_t end) {
-        Eigen::VectorXf weights;
-        for (int64_t head = begin; head < end; ++head) {
-          int64_t cacheColumn = head / headsPerKv * headDim;
-          Eigen::OuterStride<> stride(config.keyValueWidth());
-          for (int64_t token = 0; token < queries.rows; ++token) {
-            int64_t positions = position + token + 1;
-            int64_t offset = head * headDim;
-            attendHead(
-                {queries.row(token).data() + offset, headDim},
-                {cache.keys.data() + cacheColumn, positions, headDim, stride},
-                {cache.values.data() + cacheColumn, positions, headDim, stride},
-                roundProbabilities, weights,
-                {out.row(token).data() + offset, headDim});
-            for (size_t i = 0;
-                 !squaredWeights.empty() && i < static_cast<size_t>(positions);
-                 ++i)
-              squaredWeights[i] += weights[i] * weights[i];
-          }
-        }
-      });
+  auto attendHead = [&](int64_t head, Eigen::VectorXf &weights) {
+    int64_t offset = head * headDim, cacheOffset = cacheColumn(head);
+    for (int64_t token = 0; token < queries.rows; ++token) {
+      int64_t positions = position + token + 1;
+      CachedHead keys(cache.keys.data() + cacheOffset, positions, headDim,
+                      stride);
+      CachedHead values(cache.values.data() + cacheOffset, positions, headDim,
+                        stride);
+      float sum = attentionWeights(
+          {queries.row(token).data() + offset, headDim}, keys, weights);
+      // The compiled model multiplies them in fp16; their sum stays in fp32.
+      if (arithmetic == Arithmetic::W4A8)
+        std::ranges::transform(weights, weights.begin(), roundToHalf);
+      Eigen::Map<Eigen::VectorXf> result(out.row(token).data() + offset,
+                                         headDim);
+      result.noalias() = values.transpose() * weights;
+      result /= sum;
+    }
+  };
+  parallelFor(config.numHeads,
+              queries.rows * (position + queries.rows) * headDim, threads,
+              [&](int64_t begin, int64_t end) {
+                Eigen::VectorXf weights;
+                for (int64_t head = begin; head < end; ++head)
+                  attendHead(head, weights);
+              });
   round(out);
   return out;
+}
+
+std::vector<float> LayerSteps::attentionReceived(const Matrix &queries,
+                                                 const Matrix &keys) const {
+  int64_t headDim = config.headDim;
+  Eigen::OuterStride<> stride(config.keyValueWidth());
+  std::vector<float> received(keys.rows);
+  Eigen::VectorXf weights;
+  for (int64_t head = 0; head < config.numHeads; ++head)
+    for (int64_t token = 0; token < queries.rows; ++token) {
+      float sum = attentionWeights(
+          {queries.row(token).data() + head * headDim, headDim},
+          {keys.values.data() + cacheColumn(head), token + 1, headDim, stride},
+          weights);
+      for (int64_t other = 0; other <= token; ++other) {
+        float probability = weights[other] / sum;
+        received[other] += probability * probability;
+      }
+    }
+  return received;
 }

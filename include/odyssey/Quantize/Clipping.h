@@ -54,13 +54,6 @@ Clipping learnClipping(std::span<const float> weight, int64_t n,
 /// The scales of g = 1: those of rounding to nearest.
 std::vector<float> channelScales(std::span<const float> weight, int64_t n);
 
-/// e H e^T of each of n output channels, where e = weight - scale * quantized.
-std::vector<double> outputErrors(std::span<const float> weight,
-                                 std::span<const int8_t> quantized,
-                                 std::span<const float> scale,
-                                 const InputStatistics &statistics,
-                                 unsigned threads);
-
 } // namespace odyssey
 
 #endif // ODYSSEY_QUANTIZE_CLIPPING_H

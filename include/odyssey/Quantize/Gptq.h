@@ -46,6 +46,19 @@ struct GptqOptions {
   int64_t blockSize = 128;
 };
 
+/// The weights of n output channels of k input channels in 4 bits.
+struct QuantizedWeights {
+  /// n * k integers in -8..7, row-major.
+  std::vector<int8_t> integers;
+  /// n.
+  std::vector<float> scales;
+};
+
+struct CompensatedWeights : QuantizedWeights {
+  /// e H e^T of every channel, H without damping.
+  std::vector<double> losses;
+};
+
 /// H factorized, for all linear layers with the same input.
 class GptqSolver {
 public:
@@ -60,15 +73,18 @@ public:
   /// The damping that it took.
   double damping() const;
 
-  /// Rounds weights [n, k] to integers in -8..7 of the given n scales. A
-  /// channel whose scale is 0 becomes zeros. The integers are in the order of
-  /// the weights, whatever the order of rounding was.
-  std::vector<int8_t> quantize(std::span<const float> weight,
-                               std::span<const float> scale,
-                               unsigned threads) const;
+  /// Rounds weights [n, k] to integers of the given n scales: once for each of
+  /// `factors`, with the scales times it, and keeps for every channel what has
+  /// the least error. A channel whose scale is 0 becomes zeros. The integers
+  /// are in the order of the weights, whatever the order of rounding was.
+  CompensatedWeights quantize(std::span<const float> weight,
+                              std::span<const float> scale,
+                              std::span<const float> factors,
+                              unsigned threads) const;
 
 private:
   struct Factor;
+  class Batch;
   explicit GptqSolver(std::unique_ptr<Factor> factor);
   std::unique_ptr<Factor> factor;
 };

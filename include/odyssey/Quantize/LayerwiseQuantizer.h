@@ -47,13 +47,6 @@ struct LinearReport {
   double damping = 0;
 };
 
-/// A linear layer in 4 bits: its output channels' integers, in -8..7,
-/// row-major, and scales.
-struct QuantizedWeights {
-  std::vector<int8_t> integers;
-  std::vector<float> scales;
-};
-
 /// Quantizes all linear layers of the checkpoint, in the order of the model.
 /// The samples run through the part that is quantized already, with its
 /// activations quantized as at run time, so that a layer makes up for the

@@ -46,8 +46,13 @@ public:
   /// `position`, over a cache that holds them already. Query heads share the
   /// key-value heads in groups. `threads` as in ReferenceModel.
   Matrix attend(const Matrix &queries, const KeyValueCache &cache,
-                int64_t position, unsigned threads,
-                std::span<float> squaredWeights = {}) const;
+                int64_t position, unsigned threads) const;
+
+  /// How much the tokens of a sequence are looked at: for each the sum, over
+  /// the queries of all tokens and heads, of the square of the probability
+  /// with which they attend to it.
+  std::vector<float> attentionReceived(const Matrix &queries,
+                                       const Matrix &keys) const;
 
   /// SiLU(gate) * up.
   Matrix activate(const Matrix &gate, const Matrix &up) const;
@@ -56,6 +61,11 @@ public:
   void addResidual(Matrix &x, const Matrix &y) const;
 
 private:
+  /// Where the keys and values of a query head begin in a cache's rows.
+  int64_t cacheColumn(int64_t head) const {
+    return head / (config.numHeads / config.numKvHeads) * config.headDim;
+  }
+
   /// Turns every head of one token: element i together with element
   /// i + headDim / 2.
   void rotateToken(std::span<float> heads, int64_t position) const;
