@@ -21,6 +21,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Kernels.h"
+#include "ProductEpilogue.h"
 
 #include "odyssey/Layout/PackedWeights.h"
 
@@ -86,7 +87,7 @@ struct Fragments {
 class MatmulEmitter {
 public:
   MatmulEmitter(KernelBuilder &k, graph::MatmulOp op, const MatmulShape &shape)
-      : k(k), op(op), shape(shape) {}
+      : k(k), shape(shape), product(k, op) {}
 
   void emit();
 
@@ -97,11 +98,10 @@ private:
   Fragments loadFragments(Val slot, int64_t subStep);
   void multiply(const Fragments &fragments, SmallVectorImpl<Val> &sums);
   void epilogue(ArrayRef<Val> sums);
-  void storeChannels(Val token, Val channel, ArrayRef<Val> sums);
 
   KernelBuilder &k;
-  graph::MatmulOp op;
   const MatmulShape &shape;
+  ProductEpilogue product;
 
   /// First channel and token of the CTA's tile.
   Val channel0, token0;
@@ -246,38 +246,6 @@ void MatmulEmitter::multiply(const Fragments &fragments,
   }
 }
 
-/// Scales and stores `sums`, four int32 of adjacent channels of one token.
-void MatmulEmitter::storeChannels(Val token, Val channel, ArrayRef<Val> sums) {
-  Val weightScales = k.offset(k.operand(3), channel << 2);
-  Val tokenScale = k.load(k.f32(), k.offset(k.operand(1), token << 2));
-  Val address = k.offset(k.row(k.result(0), token, shape.n * 2), channel << 1);
-  bool hasBias = static_cast<bool>(op.getBias());
-  Val bias = hasBias ? k.offset(k.operand(4), channel << 1) : Val();
-  auto finish = [&](Val sum, Val weightScale, Val biasHalf) {
-    // Unpacked weights are 16 q; dividing by a power of two is exact.
-    Val scaled =
-        k.intToF32(sum) * (weightScale * k.constantF32(0.0625f)) * tokenScale;
-    return k.toF16(hasBias ? scaled + k.toF32(biasHalf) : scaled);
-  };
-
-  if (shape.n % 4 == 0) {
-    Val scales = k.load(k.vec(4, k.f32()), weightScales);
-    Val biases = hasBias ? k.load(k.vec(4, k.f16()), bias) : Val();
-    SmallVector<Val> halves;
-    for (auto [i, sum] : llvm::enumerate(sums))
-      halves.push_back(finish(sum, k.extract(scales, i),
-                              hasBias ? k.extract(biases, i) : Val()));
-    k.store(k.vectorOf(halves), address);
-    return;
-  }
-  for (auto [i, sum] : llvm::enumerate(sums))
-    k.ifThen(channel + i < shape.n, [&, i = i, sum = sum] {
-      Val scale = k.load(k.f32(), k.offset(weightScales, 4 * i));
-      Val half = hasBias ? k.load(k.f16(), k.offset(bias, 2 * i)) : Val();
-      k.store(finish(sum, scale, half), k.offset(address, 2 * i));
-    });
-}
-
 void MatmulEmitter::epilogue(ArrayRef<Val> sums) {
   Val g = lane >> 2, t = lane & 3;
   Val warpChannel = channel0 + channelWarp * (shape.blocks * 16) + (g << 2);
@@ -295,7 +263,7 @@ void MatmulEmitter::epilogue(ArrayRef<Val> sums) {
               quad.push_back(k.extract(sums[(pair + i) * shape.tokenBlocks + j],
                                        column + 2 * p));
           k.ifThen(token < k.tokens(),
-                   [&] { storeChannels(token, channel, quad); });
+                   [&] { product.store(token, channel, quad); });
         }
     });
   }
