@@ -34,14 +34,24 @@ def FastGemm_ScheduleAttr : FastGemm_Attr<"Schedule", "schedule"> {
     | `tokens` | tokens | width of a CTA's tile, a multiple of 8 x `token_warps` |
     | `k` | input channels | depth of one stage, a multiple of 64 |
     | `channel_warps`, `token_warps` | warps | how a CTA's warps divide its tile |
-    | `stages` | stages | buffers of the `cp.async` pipeline in shared memory, 2 to 8 |
+    | `stages` | stages | buffers of the copies' pipeline in shared memory, 2 to 8 |
     | `split_k` | CTAs | how many CTAs share one tile's sum over K |
+    | `ctas` | CTAs | 0: a CTA for each tile; else so many, which take tile after tile |
+
+    The path `wgmma` has 1 or 2 consumer warpgroups of 128 channels each
+    (`channel_warps` 4 or 8, `token_warps` 1), which multiply tiles of 64 channels
+    by `tokens` tokens, one of the widths of `wgmma` up to 160, in stages of `k` =
+    128; further warps issue the copies. There `split_k` is 1 to 8, the size of a
+    cluster that shares a tile. `ctas` exists on that path only, without
+    `split_k`.
 
     Example:
 
     ```mlir
     #fastgemm.schedule<path = mma_sync, channels = 128, tokens = 16, k = 128,
                        channel_warps = 4, token_warps = 1, stages = 4>
+    #fastgemm.schedule<path = wgmma, channels = 256, tokens = 128, k = 128,
+                       channel_warps = 8, token_warps = 1, stages = 6, ctas = 132>
     ```
   }];
   let parameters = (ins
@@ -52,22 +62,50 @@ def FastGemm_ScheduleAttr : FastGemm_Attr<"Schedule", "schedule"> {
     "int64_t":$channel_warps,
     "int64_t":$token_warps,
     "int64_t":$stages,
-    DefaultValuedParameter<"int64_t", "1">:$split_k);
+    DefaultValuedParameter<"int64_t", "1">:$split_k,
+    DefaultValuedParameter<"int64_t", "0">:$ctas);
   let assemblyFormat = "`<` struct(params) `>`";
   let genVerifyDecl = 1;
   let extraClassDeclaration = [{
-    /// Threads of a CTA.
-    int64_t getThreads() const {
+    /// Threads that multiply.
+    int64_t getConsumerThreads() const {
       return getChannelWarps() * getTokenWarps() * 32;
     }
-    /// Shared memory of the pipeline's stages, in bytes: `channels * k` weights
-    /// of 4 bits and `tokens * k` activations of 8 bits each.
+    /// Whether consumers take registers from the producer of a CTA. Registers
+    /// move between whole warpgroups only, so that the producer is one then.
+    bool movesRegisters() const {
+      return getPath() == Path::Wgmma && getChannelWarps() > 4;
+    }
+    /// Threads of a CTA.
+    int64_t getThreads() const {
+      if (getPath() == Path::MmaSync)
+        return getConsumerThreads();
+      return getConsumerThreads() + (movesRegisters() ? 128 : 32);
+    }
+    /// One stage's bytes: `channels * k` weights of 4 bits and `tokens * k`
+    /// activations of 8 bits.
+    int64_t getStageBytes() const {
+      return getChannels() * getK() / 2 + getTokens() * getK();
+    }
+    /// Where the CTAs of a cluster that splits K meet: for each of them, its
+    /// share of a tile of 32-bit sums, shares being whole groups of four
+    /// channels of a token per thread.
+    int64_t getExchangeBytes() const {
+      if (getPath() == Path::MmaSync || getSplitK() == 1)
+        return 0;
+      int64_t quads = getTokens() / 4;
+      int64_t share = (quads + getSplitK() - 1) / getSplitK();
+      return getSplitK() * share * getConsumerThreads() * 16;
+    }
+    /// Shared memory of a CTA in bytes: its stages and, on the path `wgmma`, the
+    /// exchange and two barriers of 8 bytes for each stage.
     int64_t getSharedBytes() const {
-      return getStages() * (getChannels() * getK() / 2 + getTokens() * getK());
+      int64_t bytes = getStages() * getStageBytes() + getExchangeBytes();
+      return getPath() == Path::MmaSync ? bytes : bytes + 16 * getStages();
     }
     /// Registers of 32 bits that one thread's accumulators take.
     int64_t getAccumulatorRegisters() const {
-      return getChannels() * getTokens() / getThreads();
+      return getChannels() * getTokens() / getConsumerThreads();
     }
   }];
 }
@@ -117,28 +155,70 @@ def FastGemm_RowsAttr : FastGemm_Attr<"Rows", "rows",
   let genVerifyDecl = 1;
 }
 
+def FastGemm_SwizzledAttr : FastGemm_Attr<"Swizzled", "swizzled",
+    [DeclareAttrInterfaceMethods<VerifiableTensorEncoding>]> {
+  let summary = "8-bit activations in the order in which wgmma reads them";
+  let description = [{
+    The encoding of a tensor of 8-bit activations `[M, K]` in tiles of `tokens`
+    tokens x 128 input channels, each of `tokens * 128` bytes together, which one
+    bulk copy moves to shared memory. Tiles of one group of tokens follow each
+    other along K. M is padded to a multiple of `tokens` and K to one of 128; the
+    padding is zero. In a tile, token r is row r of 128 bytes, and its 16-byte
+    piece c stands at c ^ (r mod 8): the 128-byte swizzle of a tile that begins
+    at a multiple of 1024 bytes (PTX ISA, "Asynchronous warpgroup-level matrix
+    shared memory layout").
+
+    Example:
+
+    ```mlir
+    tensor<?x4096xi8, #fastgemm.swizzled<tokens = 128>>
+    ```
+  }];
+  let parameters = (ins "int64_t":$tokens);
+  let assemblyFormat = "`<` struct(params) `>`";
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    /// Input channels of a tile.
+    static constexpr int64_t kTileK = 128;
+    /// Tiles along K, for `k` input channels.
+    static int64_t getTilesAlongK(int64_t k) {
+      return (k + kTileK - 1) / kTileK;
+    }
+    /// Bytes of `m` tokens of `k` input channels, padding included.
+    int64_t getBytes(int64_t m, int64_t k) const {
+      int64_t rows = (m + getTokens() - 1) / getTokens() * getTokens();
+      return rows * getTilesAlongK(k) * kTileK;
+    }
+  }];
+}
+
 def FastGemm_LaunchAttr : FastGemm_Attr<"Launch", "launch"> {
   let summary = "The launch configuration of a lowered kernel";
   let description = [{
     Stands on a `gpu.func` as `fastgemm.launch`. Per grid dimension i there are
     `grid[i] * ceil(M / per_tokens[i])` CTAs, or `grid[i]` where `per_tokens[i]`
     is 0. `block` counts threads, `shared_bytes` dynamic shared memory in bytes.
+    With `cluster`, so many neighbouring CTAs of dimension 0 form a cluster.
 
     Example:
 
     ```mlir
     #fastgemm.launch<grid = [3, 1, 1], per_tokens = [0, 16, 0], block = 128,
                      shared_bytes = 24576>
+    #fastgemm.launch<grid = [128, 1, 1], per_tokens = [0, 8, 0], block = 160,
+                     shared_bytes = 59488, cluster = 4>
     ```
   }];
   let parameters = (ins
     ArrayRefParameter<"int64_t">:$grid,
     ArrayRefParameter<"int64_t">:$per_tokens,
     "int64_t":$block,
-    "int64_t":$shared_bytes);
+    "int64_t":$shared_bytes,
+    DefaultValuedParameter<"int64_t", "1">:$cluster);
   let assemblyFormat = [{
     `<` `grid` `=` `[` $grid `]` `,` `per_tokens` `=` `[` $per_tokens `]` `,`
-    `block` `=` $block `,` `shared_bytes` `=` $shared_bytes `>`
+    `block` `=` $block `,` `shared_bytes` `=` $shared_bytes
+    (`,` `cluster` `=` $cluster^)? `>`
   }];
   let genVerifyDecl = 1;
 }

@@ -79,6 +79,44 @@ def FastGemm_AsyncWaitOp : FastGemm_Op<"async_wait", [
   let assemblyFormat = "custom<Plain>($pending) attr-dict";
 }
 
+def FastGemm_EvictFirstPolicyOp : FastGemm_Op<"evict_first_policy", [Pure]> {
+  let summary = "a cache policy for bytes that are read once";
+  let description = [{
+    The operand `l2_cache_hint` of copies whose bytes leave the L2 cache before
+    others do (PTX ISA, "createpolicy").
+
+    Example:
+
+    ```mlir
+    %policy = fastgemm.evict_first_policy : i64
+    ```
+  }];
+  let results = (outs I64:$policy);
+  let assemblyFormat = "attr-dict `:` type($policy)";
+}
+
+def FastGemm_BarrierWaitOp : FastGemm_Op<"barrier_wait", [
+    MemoryEffects<[MemWrite, MemRead]>]> {
+  let summary = "waits for a phase of an mbarrier";
+  let description = [{
+    Returns when the phase of parity `parity` (0 or 1) of the mbarrier at
+    `barrier` has ended: the one before the running phase, or none other. What
+    its arrivals released and its bulk copies wrote is then visible to this
+    thread. A fresh barrier's phase of parity 1 counts as ended. `nvvm` has the
+    other operations on an mbarrier.
+
+    Example:
+
+    ```mlir
+    fastgemm.barrier_wait %full, %parity : !llvm.ptr<3>
+    ```
+  }];
+  let arguments = (ins FastGemm_SharedPtr:$barrier, I32:$parity);
+  let assemblyFormat = [{
+    $barrier `,` $parity attr-dict `:` qualified(type($barrier))
+  }];
+}
+
 //===----------------------------------------------------------------------===//
 // Fragments
 //===----------------------------------------------------------------------===//
@@ -156,6 +194,107 @@ def FastGemm_MmaS8Op : FastGemm_Op<"mma_s8", [Pure,
   let assemblyFormat = [{
     $a `,` $b `,` $accumulator attr-dict `:` type($a) `,` type($b) `->` type($result)
   }];
+}
+
+//===----------------------------------------------------------------------===//
+// Products of a warpgroup
+//===----------------------------------------------------------------------===//
+
+def FastGemm_WgmmaOp : FastGemm_Op<"wgmma", [
+    MemoryEffects<[MemRead, MemWrite]>,
+    RangedTypesMatchWith<"results have the accumulators' types", "results",
+                         "accumulators",
+                         "llvm::make_range($_self.begin(), $_self.end())">]> {
+  let summary = "multiplies 64x32 by 32xN signed bytes without waiting";
+  let description = [{
+    `wgmma.mma_async.m64nNk32`, issued by the four warps of a warpgroup: A is 64
+    channels x 32 k in registers, each warp having the fragment of its 16 channels
+    as for `fastgemm.mma_s8`; B is 32 k x N tokens in shared memory, named by a
+    matrix descriptor. There is one accumulator, laid out as that of
+    `fastgemm.mma_s8`, for each 8 tokens, so their number gives N.
+
+    The product runs on after this operation. The registers of A and the results
+    may be used by nothing but a further product of the same shape until a
+    `fastgemm.wgmma_wait` has covered the group of this one; new registers come
+    to it through a `fastgemm.wgmma_fence`.
+
+    Example:
+
+    ```mlir
+    %d:2 = fastgemm.wgmma %a, %b(%c0, %c1)
+        : vector<4xi32>, i64 -> vector<4xi32>, vector<4xi32>
+    ```
+  }];
+  let arguments = (ins FastGemm_I32x4:$a, I64:$descriptor,
+                       Variadic<FastGemm_I32x4>:$accumulators);
+  let results = (outs Variadic<FastGemm_I32x4>:$results);
+  let assemblyFormat = [{
+    $a `,` $descriptor `(` $accumulators `)` attr-dict
+      `:` type($a) `,` type($descriptor) `->` type($results)
+  }];
+  let hasVerifier = 1;
+  let builders = [OpBuilder<(ins "::mlir::Value":$a, "::mlir::Value":$descriptor,
+                           "::mlir::ValueRange":$accumulators), [{
+    build($_builder, $_state, accumulators.getTypes(), a, descriptor, accumulators);
+  }]>];
+  let extraClassDeclaration = [{
+    /// N, the width of the product.
+    int64_t getTokens() { return 8 * getAccumulators().size(); }
+  }];
+}
+
+def FastGemm_WgmmaFenceOp : FastGemm_Op<"wgmma_fence", [
+    MemoryEffects<[MemRead, MemWrite]>,
+    RangedTypesMatchWith<"results have the registers' types", "results",
+                         "registers",
+                         "llvm::make_range($_self.begin(), $_self.end())">]> {
+  let summary = "orders changes of registers before products that use them";
+  let description = [{
+    `wgmma.fence`. The results are the registers, written; that they pass through
+    it keeps whatever computes them before it. Products take their fragments and
+    accumulators from here.
+
+    Example:
+
+    ```mlir
+    %b:2 = fastgemm.wgmma_fence(%a#0, %a#1) : vector<4xi32>, vector<4xi32>
+    ```
+  }];
+  let arguments = (ins Variadic<FastGemm_I32x4>:$registers);
+  let results = (outs Variadic<FastGemm_I32x4>:$results);
+  let assemblyFormat = "`(` $registers `)` attr-dict `:` type($results)";
+  let builders = [OpBuilder<(ins "::mlir::ValueRange":$registers), [{
+    build($_builder, $_state, registers.getTypes(), registers);
+  }]>];
+}
+
+def FastGemm_WgmmaWaitOp : FastGemm_Op<"wgmma_wait", [
+    MemoryEffects<[MemRead, MemWrite]>,
+    RangedTypesMatchWith<"results have the accumulators' types", "results",
+                         "accumulators",
+                         "llvm::make_range($_self.begin(), $_self.end())">]> {
+  let summary = "waits until at most so many groups of products are running";
+  let description = [{
+    Groups are closed by `nvvm.wgmma.commit.group.sync.aligned`. After this
+    operation, the results are the accumulators, finished. That they pass through
+    it keeps every use of them behind it.
+
+    Example:
+
+    ```mlir
+    %e:2 = fastgemm.wgmma_wait 0(%d#0, %d#1) : vector<4xi32>, vector<4xi32>
+    ```
+  }];
+  let arguments = (ins ConfinedAttr<I32Attr, [IntNonNegative]>:$pending,
+                       Variadic<FastGemm_I32x4>:$accumulators);
+  let results = (outs Variadic<FastGemm_I32x4>:$results);
+  let assemblyFormat = [{
+    custom<Plain>($pending) `(` $accumulators `)` attr-dict `:` type($results)
+  }];
+  let hasVerifier = 1;
+  let builders = [OpBuilder<(ins "int32_t":$pending, "::mlir::ValueRange":$accumulators), [{
+    build($_builder, $_state, accumulators.getTypes(), $_builder.getI32IntegerAttr(pending), accumulators);
+  }]>];
 }
 
 def FastGemm_MmaF16Op : FastGemm_Op<"mma_f16", [Pure,

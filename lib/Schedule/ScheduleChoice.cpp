@@ -10,11 +10,13 @@ using namespace mlir;
 using namespace odyssey;
 
 // Shared memory per CTA: CUDA C++ Programming Guide, table of technical
-// specifications per compute capability. Multiprocessors: A100, A10, L40S.
+// specifications per compute capability. Multiprocessors: A100, A10, L40S, H100
+// and H200 (SXM).
 static const TargetDescription kTargets[] = {
     {"sm_80", 80, 163 * 1024, 108, "+ptx80"},
     {"sm_86", 86, 99 * 1024, 72, "+ptx80"},
     {"sm_89", 89, 99 * 1024, 142, "+ptx80"},
+    {"sm_90a", 90, 227 * 1024, 132, "+ptx86"},
 };
 
 std::optional<TargetDescription> odyssey::findTarget(StringRef name) {
@@ -47,10 +49,64 @@ static int64_t tileTokens(int64_t tokens, int64_t most) {
   return most;
 }
 
+/// Many tokens: persistent CTAs of the widest tile. Few: a CTA a tile, K split
+/// between the CTAs of a cluster so that every multiprocessor has a share of
+/// the weights, and as many stages as shared memory holds.
+static fastgemm::ScheduleAttr
+chooseWgmmaSchedule(MLIRContext *context, const TargetDescription &target,
+                    int64_t n, int64_t k, int64_t tokens) {
+  constexpr int64_t groupChannels = 128, tileK = 128, mostStages = 8;
+  int64_t multiprocessors = target.multiprocessors;
+  auto ceilDiv = [](int64_t a, int64_t b) { return (a + b - 1) / b; };
+  int64_t kTiles = ceilDiv(k, tileK);
+  auto stagesIn = [&](int64_t bytes, int64_t channels, int64_t tile) {
+    return std::clamp<int64_t>(
+        bytes / (channels * tileK / 2 + tile * tileK + 16), 2, mostStages);
+  };
+
+  int64_t tile = tileTokens(tokens, 128);
+  int64_t wideTiles = ceilDiv(n, 2 * groupChannels) * ceilDiv(tokens, tile);
+  if (tile == 128 && wideTiles >= multiprocessors)
+    return fastgemm::ScheduleAttr::get(
+        context, fastgemm::Path::Wgmma, 2 * groupChannels, tile, tileK, 8, 1,
+        stagesIn(target.sharedBytesPerBlock, 2 * groupChannels, tile), 1,
+        multiprocessors);
+
+  // What one multiprocessor has to do at most, over its fair share.
+  int64_t tiles = ceilDiv(n, groupChannels) * ceilDiv(tokens, tile);
+  int64_t splitK = 1, resident = 1;
+  double best = 0;
+  for (int64_t split = 1; split <= std::min<int64_t>(8, kTiles); ++split) {
+    int64_t ctas = tiles * split, perSm = ceilDiv(ctas, multiprocessors);
+    if (split > 1 && perSm > 3)
+      break;
+    double balance = static_cast<double>(ctas) /
+                     static_cast<double>(perSm * multiprocessors);
+    // An exchange costs something: split further only for a clear gain.
+    if (balance > best + 0.05) {
+      best = balance;
+      splitK = split;
+      resident = std::min<int64_t>(perSm, 3);
+    }
+  }
+  auto schedule = [&](int64_t stages) {
+    return fastgemm::ScheduleAttr::get(context, fastgemm::Path::Wgmma,
+                                       groupChannels, tile, tileK, 4, 1, stages,
+                                       splitK, 0);
+  };
+  // The driver keeps 1 KB of every CTA's shared memory for itself.
+  int64_t bytes = target.sharedBytesPerBlock / resident - 1024 -
+                  schedule(2).getExchangeBytes();
+  int64_t stages = stagesIn(bytes, groupChannels, tile);
+  return schedule(std::clamp<int64_t>(ceilDiv(kTiles, splitK), 2, stages));
+}
+
 fastgemm::ScheduleAttr
 odyssey::chooseMatmulSchedule(MLIRContext *context,
                               const TargetDescription &target, int64_t n,
-                              int64_t k, int64_t tokens) {
+                              int64_t k, int64_t tokens, bool swizzled) {
+  if (swizzled && target.hasWgmma())
+    return chooseWgmmaSchedule(context, target, n, k, tokens);
   int64_t panel = choosePanelChannels(n, k);
   int64_t paddedN = layout::roundUp(n, panel);
   int64_t steps = layout::roundUp(k, layout::kBlockK) / layout::kBlockK;
@@ -73,7 +129,7 @@ odyssey::chooseMatmulSchedule(MLIRContext *context,
     --stages;
   return fastgemm::ScheduleAttr::get(context, fastgemm::Path::MmaSync, channels,
                                      tile, stageK, channelWarps, tokenWarps,
-                                     stages, 1);
+                                     stages, 1, 0);
 }
 
 fastgemm::ScheduleAttr
@@ -87,7 +143,7 @@ odyssey::chooseLinearSchedule(MLIRContext *context,
          stages * (channels + tile) * 128 > target.sharedBytesPerBlock / 2)
     --stages;
   return fastgemm::ScheduleAttr::get(context, fastgemm::Path::MmaSync, channels,
-                                     tile, 64, channels / 32, 1, stages, 1);
+                                     tile, 64, channels / 32, 1, stages, 1, 0);
 }
 
 int64_t odyssey::chooseAttentionTokens(int64_t tokens, int64_t group) {

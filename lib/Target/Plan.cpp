@@ -129,6 +129,9 @@ int64_t PlanBuilder::bytesOf(Value value, int64_t tokens) {
     elements *= ShapedType::isDynamic(size) ? tokens : size;
   if (auto rows = dyn_cast_or_null<fastgemm::RowsAttr>(type.getEncoding()))
     return elements / type.getDimSize(1) * rows.getStride();
+  if (auto swizzled =
+          dyn_cast_or_null<fastgemm::SwizzledAttr>(type.getEncoding()))
+    return swizzled.getBytes(elements / type.getDimSize(1), type.getDimSize(1));
   return elements * type.getElementTypeBitWidth() / 8;
 }
 
@@ -143,12 +146,15 @@ llvm::Error PlanBuilder::addKernels() {
     if (!launch)
       continue;
     kernelIndex[kernel.getName()] = kernels.size();
-    kernels.push_back(json::Object{
+    json::Object entry{
         {"name", kernel.getName()},
         {"module", 0},
         {"kind", kernel->getAttrOfType<StringAttr>("kind").getValue()},
         {"block", json::Array{launch.getBlock(), 1, 1}},
-        {"shared_bytes", launch.getSharedBytes()}});
+        {"shared_bytes", launch.getSharedBytes()}};
+    if (launch.getCluster() > 1)
+      entry["cluster"] = json::Array{launch.getCluster(), 1, 1};
+    kernels.push_back(std::move(entry));
   }
   return llvm::Error::success();
 }

@@ -37,7 +37,9 @@ struct PackWeights : odyssey::impl::PackWeightsBase<PackWeights> {
     if (!type || type.getRank() != 2 || !type.getElementType().isInteger(4) ||
         type.getEncoding())
       return WalkResult::advance();
-    // A schedule written by hand may ask for wider tiles than the default.
+    // A schedule written by hand may ask for wider tiles than the default. On
+    // the path wgmma a warpgroup has a panel of its own.
+    constexpr int64_t wgmmaPanel = 128;
     int64_t channels =
         choosePanelChannels(type.getDimSize(0), type.getDimSize(1));
     for (Operation *user : weight->getUsers()) {
@@ -45,8 +47,12 @@ struct PackWeights : odyssey::impl::PackWeightsBase<PackWeights> {
       if (!matmul)
         return weight.emitOpError()
                << "of 4 bits is used by something else than a product";
-      if (matmul.getSchedule())
-        channels = std::max(channels, matmul.getSchedule()->getChannels());
+      std::optional<fastgemm::ScheduleAttr> schedule = matmul.getSchedule();
+      if (!schedule)
+        continue;
+      bool wgmma = schedule->getPath() == fastgemm::Path::Wgmma;
+      channels =
+          std::max(channels, wgmma ? wgmmaPanel : schedule->getChannels());
     }
     weight.getResult().setType(RankedTensorType::get(
         type.getShape(), type.getElementType(),
@@ -55,12 +61,19 @@ struct PackWeights : odyssey::impl::PackWeightsBase<PackWeights> {
     return WalkResult::advance();
   }
 
-  /// 8-bit activations that an operation makes get padded rows.
+  /// 8-bit activations that an operation makes get padded rows, or the order of
+  /// wgmma where that reads them.
   LogicalResult padRows(Value value) {
     auto type = dyn_cast<RankedTensorType>(value.getType());
     if (!type || type.getRank() != 2 || !type.getElementType().isInteger(8) ||
         type.getEncoding())
       return success();
+    if (std::optional<int64_t> tokens = swizzledTokens(value)) {
+      value.setType(RankedTensorType::get(
+          type.getShape(), type.getElementType(),
+          fastgemm::SwizzledAttr::get(&getContext(), *tokens)));
+      return success();
+    }
     int64_t stride = layout::roundUp(type.getDimSize(1), layout::kBlockK);
     // What a function returns keeps the plain layout.
     if (llvm::any_of(value.getUsers(), llvm::IsaPred<func::ReturnOp>)) {
@@ -75,6 +88,18 @@ struct PackWeights : odyssey::impl::PackWeightsBase<PackWeights> {
         RankedTensorType::get(type.getShape(), type.getElementType(),
                               fastgemm::RowsAttr::get(&getContext(), stride)));
     return success();
+  }
+
+  /// The tokens of a tile where a product of the path wgmma reads `value`. The
+  /// lowering refuses a second product that needs another layout.
+  static std::optional<int64_t> swizzledTokens(Value value) {
+    for (Operation *user : value.getUsers())
+      if (auto matmul = dyn_cast<graph::MatmulOp>(user))
+        if (std::optional<fastgemm::ScheduleAttr> schedule =
+                matmul.getSchedule();
+            schedule && schedule->getPath() == fastgemm::Path::Wgmma)
+          return schedule->getTokens();
+    return std::nullopt;
   }
 
   /// Activations that come from outside are rows without padding.

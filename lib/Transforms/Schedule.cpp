@@ -25,6 +25,13 @@ bool isDynamic(func::FuncOp function) {
          llvm::any_of(function.getResultTypes(), dynamic);
 }
 
+/// Whether activations are made here and read by products alone, so that they
+/// may be laid out as those like it.
+bool isForProducts(Value activations) {
+  return activations.getDefiningOp() &&
+         llvm::all_of(activations.getUsers(), llvm::IsaPred<graph::MatmulOp>);
+}
+
 struct Schedule : odyssey::impl::ScheduleBase<Schedule> {
   using ScheduleBase::ScheduleBase;
 
@@ -79,9 +86,13 @@ struct Schedule : odyssey::impl::ScheduleBase<Schedule> {
     WalkResult result = function.walk([&](Operation *op) -> WalkResult {
       if (auto matmul = dyn_cast<graph::MatmulOp>(op)) {
         if (!matmul.getSchedule())
-          matmul.setScheduleAttr(
-              chooseMatmulSchedule(context, description, matmul.getN(),
-                                   matmul.getK(), tokensOf(matmul.getX())));
+          matmul.setScheduleAttr(chooseMatmulSchedule(
+              context, description, matmul.getN(), matmul.getK(),
+              tokensOf(matmul.getX()), isForProducts(matmul.getX())));
+        if (matmul.getSchedule()->getPath() == fastgemm::Path::Wgmma &&
+            !description.hasWgmma())
+          return op->emitOpError() << "expects a schedule of path mma_sync on "
+                                   << description.name << ", got path wgmma";
         ++scheduled;
         if (int64_t bytes = matmul.getSchedule()->getSharedBytes();
             bytes > description.sharedBytesPerBlock)

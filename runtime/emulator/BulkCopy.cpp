@@ -182,11 +182,13 @@ const Op *bulkWait(Warp &warp, const Op *op, LaneMask mask) {
 }
 
 /// .shared::cluster.global.mbarrier::complete_tx::bytes{.multicast::cluster}
+/// {.L2::cache_hint}
 void decodeBulkLoad(InstructionDecoder &in) {
   if (!in.take("global") || !in.take("mbarrier::complete_tx::bytes"))
     return in.unsupportedForm();
   bool multicast = in.take("multicast::cluster");
-  in.expectOperands(multicast ? 5 : 4);
+  bool hint = in.take("L2::cache_hint");
+  in.expectOperands(4 + multicast + hint);
   if (in.failed())
     return;
   Op op;
@@ -198,6 +200,9 @@ void decodeBulkLoad(InstructionDecoder &in) {
   in.alsoUses(op.a);
   in.alsoUses(op.b);
   op.c = in.use(2, PtxType::B32);
+  // A policy changes no value, but has to be there.
+  if (hint)
+    in.use(in.operandCount() - 1, PtxType::B64);
   op.rows = in.addRows(
       {signal, multicast ? in.use(4, PtxType::B16) : in.constant(0, 16)});
   in.emit(op);

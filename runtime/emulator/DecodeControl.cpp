@@ -433,6 +433,33 @@ void decodePrefetch(InstructionDecoder &in) {
   in.emit(op);
 }
 
+/// createpolicy.fractional.L2::<priority>.b64 policy{, fraction}. What a policy
+/// looks like is nobody's business.
+const Op *createPolicy(Warp &warp, const Op *op, LaneMask mask) {
+  constexpr uint64_t opaque = 0x9E3779B97F4A7C15;
+  uint64_t *policy = warp.row<uint64_t>(op->d);
+  for (LaneMask left = mask; left; left &= left - 1)
+    policy[__builtin_ctz(left)] = opaque;
+  return op + 1;
+}
+
+void decodeCreatePolicy(InstructionDecoder &in) {
+  if (!in.take("fractional") ||
+      (!in.take("L2::evict_first") && !in.take("L2::evict_last") &&
+       !in.take("L2::evict_normal") && !in.take("L2::evict_unchanged")) ||
+      !in.take("b64"))
+    return in.unsupportedForm();
+  in.expectOperands(1, 2);
+  if (in.failed())
+    return;
+  Op op;
+  op.run = createPolicy;
+  op.d = in.def(0, PtxType::B64);
+  if (in.operandCount() == 2)
+    in.use(1, PtxType::F32);
+  in.emit(op);
+}
+
 } // namespace
 
 void addControl(DecodeTable &table) {
@@ -448,6 +475,7 @@ void addControl(DecodeTable &table) {
   table["membar"] = decodeMembar;
   table["nanosleep"] = decodeSleep;
   table["prefetch"] = decodePrefetch;
+  table["createpolicy"] = decodeCreatePolicy;
 }
 
 } // namespace odyssey::runtime::emulator

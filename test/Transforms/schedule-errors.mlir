@@ -5,7 +5,7 @@
 // RUN: not odyssey-opt %s --odyssey-schedule="target=sm_86" 2>&1 | FileCheck %s --check-prefix=SHARED
 // RUN: odyssey-opt %s --odyssey-schedule="target=sm_80" -o /dev/null
 
-// TARGET: error: expects a target of sm_80, sm_86, sm_89, got 'sm_75'
+// TARGET: error: expects a target of sm_80, sm_86, sm_89, sm_90a, got 'sm_75'
 // ORDER: error: expects buckets to be positive and ascending
 
 // What one GPU can do is too much for another.

@@ -149,6 +149,167 @@ struct MmaF16Pattern : OpConversionPattern<fastgemm::MmaF16Op> {
   }
 };
 
+/// Inline PTX with side effects on memory and a struct of `registers` results
+/// of 32 bits, if any.
+LLVM::InlineAsmOp inlinePtx(OpBuilder &builder, Location loc, int64_t registers,
+                            ValueRange operands, StringRef text,
+                            StringRef constraints) {
+  MLIRContext *context = builder.getContext();
+  Type result;
+  if (registers > 0)
+    result = LLVM::LLVMStructType::getLiteral(
+        context, SmallVector<Type>(registers, builder.getI32Type()));
+  else
+    result = LLVM::LLVMVoidType::get(context);
+  return LLVM::InlineAsmOp::create(
+      builder, loc, result, operands, text, constraints,
+      /*has_side_effects=*/true, /*is_align_stack=*/false,
+      LLVM::TailCallKind::None,
+      LLVM::AsmDialectAttr::get(context, LLVM::AsmDialect::AD_ATT),
+      /*operand_attrs=*/ArrayAttr());
+}
+
+struct EvictFirstPolicyPattern
+    : OpConversionPattern<fastgemm::EvictFirstPolicyOp> {
+  using OpConversionPattern::OpConversionPattern;
+  LogicalResult
+  matchAndRewrite(fastgemm::EvictFirstPolicyOp op, OpAdaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    rewriter.replaceOpWithNewOp<LLVM::InlineAsmOp>(
+        op, op.getType(), ValueRange(),
+        "createpolicy.fractional.L2::evict_first.b64 $0, 1.0;", "=l",
+        /*has_side_effects=*/false, /*is_align_stack=*/false,
+        LLVM::TailCallKind::None,
+        LLVM::AsmDialectAttr::get(getContext(), LLVM::AsmDialect::AD_ATT),
+        /*operand_attrs=*/ArrayAttr());
+    return success();
+  }
+};
+
+/// The loop stands in the text: `nvvm` has it too, but without the clobber that
+/// keeps reads of what was waited for behind it.
+struct BarrierWaitPattern : OpConversionPattern<fastgemm::BarrierWaitOp> {
+  using OpConversionPattern::OpConversionPattern;
+  LogicalResult
+  matchAndRewrite(fastgemm::BarrierWaitOp op, OpAdaptor adaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    inlinePtx(rewriter, op.getLoc(), 0,
+              {adaptor.getBarrier(), adaptor.getParity()},
+              "{\n"
+              ".reg .pred ended;\n"
+              "WAIT:\n"
+              "mbarrier.try_wait.parity.shared::cta.b64 ended, [$0], $1;\n"
+              "@ended bra DONE;\n"
+              "bra WAIT;\n"
+              "DONE:\n"
+              "}",
+              "r,r,~{memory}");
+    rewriter.eraseOp(op);
+    return success();
+  }
+};
+
+/// All registers of some accumulators, in order.
+SmallVector<Value> unpackAll(OpBuilder &builder, Location loc,
+                             ValueRange vectors) {
+  SmallVector<Value> elements;
+  for (Value vector : vectors)
+    elements.append(unpack(builder, loc, vector));
+  return elements;
+}
+
+/// The inverse of unpackAll for the results of inline PTX.
+SmallVector<Value> packAll(OpBuilder &builder, Location loc, Value registers,
+                           TypeRange types) {
+  SmallVector<Value> vectors;
+  int64_t next = 0;
+  for (Type type : types) {
+    auto vectorType = cast<VectorType>(type);
+    SmallVector<Value> elements;
+    for (int64_t i = 0, e = vectorType.getNumElements(); i < e; ++i)
+      elements.push_back(
+          LLVM::ExtractValueOp::create(builder, loc, registers, next++));
+    vectors.push_back(
+        vector::FromElementsOp::create(builder, loc, vectorType, elements));
+  }
+  return vectors;
+}
+
+/// "=r" for each result, and for as many operands "the register of result i".
+std::string tiedConstraints(int64_t count) {
+  std::string constraints;
+  for (int64_t i = 0; i < count; ++i)
+    constraints += "=r,";
+  for (int64_t i = 0; i < count; ++i)
+    constraints += std::to_string(i) + ",";
+  return constraints;
+}
+
+/// `nvvm.wgmma.mma_async` takes A from shared memory only.
+struct WgmmaPattern : OpConversionPattern<fastgemm::WgmmaOp> {
+  using OpConversionPattern::OpConversionPattern;
+  LogicalResult
+  matchAndRewrite(fastgemm::WgmmaOp op, OpAdaptor adaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    Location loc = op.getLoc();
+    SmallVector<Value> operands =
+        unpackAll(rewriter, loc, adaptor.getAccumulators());
+    int64_t count = operands.size();
+    operands.append(unpack(rewriter, loc, adaptor.getA()));
+    operands.push_back(adaptor.getDescriptor());
+    std::string text = "{\n.reg .pred add;\nsetp.eq.u32 add, 0, 0;\n"
+                       "wgmma.mma_async.sync.aligned.m64n" +
+                       std::to_string(op.getTokens()) + "k32.s32.s8.s8\n\t{";
+    for (int64_t i = 0; i < count; ++i)
+      text += (i ? ", $" : "$") + std::to_string(i);
+    text += "},\n\t{";
+    for (int64_t i = 0; i < 4; ++i)
+      text += (i ? ", $" : "$") + std::to_string(2 * count + i);
+    text += "}, $" + std::to_string(2 * count + 4) + ", add;\n}";
+    auto inlined = inlinePtx(rewriter, loc, count, operands, text,
+                             tiedConstraints(count) + "r,r,r,r,l,~{memory}");
+    rewriter.replaceOp(
+        op, packAll(rewriter, loc, inlined.getResult(0), op.getResultTypes()));
+    return success();
+  }
+};
+
+/// An instruction without operands that registers pass through.
+template <typename OpTy>
+LogicalResult passThrough(OpTy op, ValueRange registers, const Twine &text,
+                          ConversionPatternRewriter &rewriter) {
+  Location loc = op.getLoc();
+  SmallVector<Value> operands = unpackAll(rewriter, loc, registers);
+  int64_t count = operands.size();
+  auto inlined = inlinePtx(rewriter, loc, count, operands, text.str(),
+                           tiedConstraints(count) + "~{memory}");
+  rewriter.replaceOp(
+      op, packAll(rewriter, loc, inlined.getResult(0), op.getResultTypes()));
+  return success();
+}
+
+struct WgmmaFencePattern : OpConversionPattern<fastgemm::WgmmaFenceOp> {
+  using OpConversionPattern::OpConversionPattern;
+  LogicalResult
+  matchAndRewrite(fastgemm::WgmmaFenceOp op, OpAdaptor adaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    return passThrough(op, adaptor.getRegisters(), "wgmma.fence.sync.aligned;",
+                       rewriter);
+  }
+};
+
+struct WgmmaWaitPattern : OpConversionPattern<fastgemm::WgmmaWaitOp> {
+  using OpConversionPattern::OpConversionPattern;
+  LogicalResult
+  matchAndRewrite(fastgemm::WgmmaWaitOp op, OpAdaptor adaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    return passThrough(op, adaptor.getAccumulators(),
+                       "wgmma.wait_group.sync.aligned " +
+                           Twine(op.getPending()) + ";",
+                       rewriter);
+  }
+};
+
 struct ConvertFastGemmToNVVM
     : odyssey::impl::ConvertFastGemmToNVVMBase<ConvertFastGemmToNVVM> {
   void runOnOperation() override {
@@ -158,7 +319,9 @@ struct ConvertFastGemmToNVVM
     target.markUnknownOpDynamicallyLegal([](Operation *) { return true; });
     RewritePatternSet patterns(context);
     patterns.add<AsyncCopyPattern, AsyncCommitPattern, AsyncWaitPattern,
-                 LoadMatrixPattern, MmaS8Pattern, MmaF16Pattern>(context);
+                 LoadMatrixPattern, MmaS8Pattern, MmaF16Pattern,
+                 EvictFirstPolicyPattern, BarrierWaitPattern, WgmmaPattern,
+                 WgmmaFencePattern, WgmmaWaitPattern>(context);
     if (failed(applyPartialConversion(getOperation(), target,
                                       std::move(patterns))))
       signalPassFailure();

@@ -111,7 +111,7 @@ KernelBuilder::KernelBuilder(graph::KernelOp kernel)
 
 void KernelBuilder::finish(std::array<int64_t, 3> grid,
                            std::array<int64_t, 3> perTokens, int64_t threads,
-                           int64_t sharedBytes) {
+                           int64_t sharedBytes, int64_t cluster) {
   if (!ShapedType::isDynamic(staticM))
     for (int i = 0; i < 3; ++i)
       if (perTokens[i] != 0) {
@@ -123,7 +123,7 @@ void KernelBuilder::finish(std::array<int64_t, 3> grid,
   sharedBytes = (sharedBytes + 15) / 16 * 16;
   func->setAttr(fastgemm::kLaunchAttrName,
                 fastgemm::LaunchAttr::get(getContext(), grid, perTokens,
-                                          threads, sharedBytes));
+                                          threads, sharedBytes, cluster));
   func.setKnownBlockSizeAttr(
       getDenseI32ArrayAttr({static_cast<int32_t>(threads), 1, 1}));
   kernel.erase();
@@ -151,6 +151,12 @@ Val KernelBuilder::threadIndex() {
     threadIdx = create<NVVM::ThreadIdXOp>(getI32Type());
   }
   return val(threadIdx);
+}
+
+Val KernelBuilder::warpIndex() {
+  return val(create<NVVM::ShflOp>(
+      i32(), constant(-1).value, (threadIndex() >> 5).value, constant(0).value,
+      constant(31).value, NVVM::ShflKind::idx, UnitAttr()));
 }
 
 Val KernelBuilder::blockIndex(int dimension) {
@@ -377,6 +383,16 @@ void KernelBuilder::ifThen(Val condition, llvm::function_ref<void()> body) {
   OpBuilder::InsertionGuard guard(*this);
   setInsertionPointToStart(ifOp.thenBlock());
   body();
+}
+
+void KernelBuilder::ifThenElse(Val condition, llvm::function_ref<void()> then,
+                               llvm::function_ref<void()> otherwise) {
+  auto ifOp = create<scf::IfOp>(condition.value, /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(*this);
+  setInsertionPointToStart(ifOp.thenBlock());
+  then();
+  setInsertionPointToStart(ifOp.elseBlock());
+  otherwise();
 }
 
 Val KernelBuilder::ifElse(Val condition, llvm::function_ref<Val()> then,

@@ -76,11 +76,11 @@ public:
     return OpTy::create(*this, std::forward<Args>(args)...);
   }
 
-  /// Sets the launch configuration and closes the body. `grid` and `perTokens`
-  /// are those of `#fastgemm.launch`; with a token count that is static they
-  /// are evaluated here.
+  /// Sets the launch configuration and closes the body. `grid`, `perTokens` and
+  /// `cluster` are those of `#fastgemm.launch`; with a token count that is
+  /// static the grid is evaluated here.
   void finish(std::array<int64_t, 3> grid, std::array<int64_t, 3> perTokens,
-              int64_t threads, int64_t sharedBytes);
+              int64_t threads, int64_t sharedBytes, int64_t cluster = 1);
 
   //===--- Parameters
   //------------------------------------------------------===//
@@ -116,6 +116,9 @@ public:
   //--------------------------------------------===//
 
   Val threadIndex();
+  /// The warp's index in the CTA, the same value in all its lanes also in the
+  /// eyes of the compiler.
+  Val warpIndex();
   /// CTA index in dimension 0, 1 or 2.
   Val blockIndex(int dimension);
 
@@ -188,6 +191,8 @@ public:
        llvm::function_ref<llvm::SmallVector<Val>(Val, llvm::ArrayRef<Val>)>
            body);
   void ifThen(Val condition, llvm::function_ref<void()> body);
+  void ifThenElse(Val condition, llvm::function_ref<void()> then,
+                  llvm::function_ref<void()> otherwise);
   Val ifElse(Val condition, llvm::function_ref<Val()> then,
              llvm::function_ref<Val()> otherwise);
 

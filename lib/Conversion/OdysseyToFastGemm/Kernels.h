@@ -18,6 +18,9 @@ namespace odyssey::conversion {
 int64_t rowStride(mlir::Value activations);
 
 mlir::LogicalResult emitMatmul(KernelBuilder &k, graph::MatmulOp op);
+/// emitMatmul for a schedule of the path wgmma.
+mlir::LogicalResult emitMatmulWgmma(KernelBuilder &k, graph::MatmulOp op,
+                                    fastgemm::PackedAttr packed);
 mlir::LogicalResult emitLinear(KernelBuilder &k, graph::LinearOp op);
 mlir::LogicalResult emitAttention(KernelBuilder &k, graph::AttentionOp op);
 mlir::LogicalResult emitRopeAppend(KernelBuilder &k, graph::RopeAppendOp op);

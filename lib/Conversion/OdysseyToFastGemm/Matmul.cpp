@@ -335,13 +335,13 @@ LogicalResult conversion::emitMatmul(KernelBuilder &k, graph::MatmulOp op) {
   fastgemm::ScheduleAttr schedule = op.getScheduleAttr();
   if (!schedule)
     return op.emitOpError() << "expects a schedule (run odyssey-schedule)";
-  if (schedule.getPath() != fastgemm::Path::MmaSync)
-    return op.emitOpError() << "expects a schedule of path mma_sync";
   auto packed = dyn_cast_or_null<fastgemm::PackedAttr>(
       op.getWeights().getType().getEncoding());
   if (!packed)
     return op.emitOpError()
            << "expects packed weights (run odyssey-pack-weights)";
+  if (schedule.getPath() == fastgemm::Path::Wgmma)
+    return emitMatmulWgmma(k, op, packed);
   layout::PackedWeights weights{op.getN(), op.getK(), packed.getChannels()};
   int64_t stride = rowStride(op.getX());
   if (stride != weights.paddedK())

@@ -33,6 +33,48 @@ struct RowTiling {
   int64_t columns, width, threads, rounds;
 };
 
+/// Where the 8-bit activations of one token are written: padded rows, or tiles
+/// in the order of wgmma.
+class ActivationLayout {
+public:
+  ActivationLayout(KernelBuilder &k, Value activations, Val pointer, Val token)
+      : k(k), token(token) {
+    auto type = cast<RankedTensorType>(activations.getType());
+    int64_t columnsOfType = type.getDimSize(1);
+    swizzled = dyn_cast_or_null<fastgemm::SwizzledAttr>(type.getEncoding());
+    if (!swizzled) {
+      padded = rowStride(activations);
+      row = k.row(pointer, token, padded);
+      return;
+    }
+    int64_t tiles = swizzled.getTilesAlongK(columnsOfType);
+    padded = tiles * swizzled.kTileK;
+    Val group = token / swizzled.getTokens();
+    row = k.offset(k.row(pointer, group, swizzled.getTokens() * padded),
+                   token % swizzled.getTokens() * swizzled.kTileK);
+  }
+
+  /// Columns with their padding.
+  int64_t columns() const { return padded; }
+  /// Rows that stand together, padding included.
+  int64_t rowsTogether() const { return swizzled ? swizzled.getTokens() : 1; }
+  /// Of column `column`; neighbours of the same 16 columns follow each other.
+  Val address(Val column) const {
+    if (!swizzled)
+      return k.offset(row, column);
+    Val tile = column / swizzled.kTileK;
+    Val piece = (column >> 4 ^ token) & 7;
+    return k.offset(row, tile * (swizzled.getTokens() * swizzled.kTileK) +
+                             (piece << 4) + (column & 15));
+  }
+
+private:
+  KernelBuilder &k;
+  Val token, row;
+  fastgemm::SwizzledAttr swizzled;
+  int64_t padded = 0;
+};
+
 /// The elements of a row that one thread holds, as fp32 vectors, one per round;
 /// zeros behind the row's end.
 using RowValues = SmallVector<Val>;
@@ -62,11 +104,13 @@ public:
   /// Sum of squares, or greatest magnitude, over the whole row.
   Val reduceRow(const RowValues &values, Reduction kind);
   void storeF16(const RowValues &values, Val pointer);
-  /// Writes the quantized row and its scale; pads with zeros up to `stride`.
-  void storeQuantized(const RowValues &values, Val pointer, Val scales,
-                      int64_t stride);
+  /// Writes the row `values` as 8-bit integers, in the layout of `output`'s
+  /// type and padded with zeros as that says, and its scale.
+  void storeQuantized(llvm::function_ref<RowValues()> values, Value output,
+                      Val pointer, Val scales);
   LogicalResult finish() {
-    k.finish({1, 1, 1}, {1, 0, 0}, tiling.threads, scratchBytes);
+    k.finish({rowsTogether, 1, 1}, {rowsTogether, 0, 0}, tiling.threads,
+             scratchBytes);
     return success();
   }
 
@@ -84,10 +128,16 @@ private:
   }
   Val zero() { return k.zeros(k.vec(tiling.width, k.f32())); }
 
+  void storeIntegers(const RowValues &values, Val factor,
+                     const ActivationLayout &layout);
+  void storePadding(const ActivationLayout &layout, int64_t first);
+
   KernelBuilder &k;
   RowTiling tiling;
   Val token;
   int64_t scratchBytes = 0;
+  /// Rows up to a multiple of this are written, with zeros behind M.
+  int64_t rowsTogether = 1;
 };
 
 void RowKernel::forEach(llvm::function_ref<void(int64_t, Val)> body) {
@@ -139,20 +189,16 @@ void RowKernel::storeF16(const RowValues &values, Val pointer) {
   });
 }
 
-void RowKernel::storeQuantized(const RowValues &values, Val pointer, Val scales,
-                               int64_t stride) {
-  Val largest = reduceRow(values, Reduction::Max);
-  Val zeroRow = largest == k.constantF32(0.0f);
-  Val factor =
-      k.select(zeroRow, k.constantF32(0.0f), k.constantF32(127.0f) / largest);
-  Val row = k.row(pointer, token, stride);
+void RowKernel::storeIntegers(const RowValues &values, Val factor,
+                              const ActivationLayout &layout) {
   forEach([&](int64_t round, Val first) {
     SmallVector<Val> quantized;
     for (int64_t i = 0; i < tiling.width; ++i)
       quantized.push_back(k.roundToI8(k.extract(values[round], i) * factor));
+    Val address = layout.address(first);
     if (tiling.width == 1) {
       k.store(k.val(k.create<arith::TruncIOp>(k.i8(), quantized[0].value)),
-              k.offset(row, first));
+              address);
       return;
     }
     SmallVector<Val> words;
@@ -162,21 +208,46 @@ void RowKernel::storeQuantized(const RowValues &values, Val pointer, Val scales,
         word = word | ((quantized[w + j] & 255) << (8 * j));
       words.push_back(word);
     }
-    if (words.size() == 1)
-      k.store(words[0], k.offset(row, first));
-    else
-      k.store(k.vectorOf(words), k.offset(row, first));
+    k.store(words.size() == 1 ? words[0] : k.vectorOf(words), address);
   });
-  Val thread = k.threadIndex();
-  if (int64_t padding = stride - tiling.columns; padding > 0)
-    k.loop(thread, k.constant(padding), k.constant(tiling.threads), {},
-           [&](Val i, ArrayRef<Val>) {
-             k.store(k.constant(0, k.i8()), k.offset(row, i + tiling.columns));
-             return SmallVector<Val>();
-           });
-  k.ifThen(thread == 0, [&] {
-    k.store(largest / k.constantF32(127.0f), k.offset(scales, token << 2));
-  });
+}
+
+/// Zeros from column `first` on.
+void RowKernel::storePadding(const ActivationLayout &layout, int64_t first) {
+  // Both ends are multiples of 8 where a row is swizzled from column 0 on.
+  int64_t bytes = first % 8 == 0 && layout.columns() % 8 == 0 ? 8 : 1;
+  int64_t pieces = (layout.columns() - first) / bytes;
+  if (pieces == 0)
+    return;
+  Val zero = bytes == 8 ? k.zeros(k.vec(2, k.i32())) : k.constant(0, k.i8());
+  k.loop(k.threadIndex(), k.constant(pieces), k.constant(tiling.threads), {},
+         [&](Val i, ArrayRef<Val>) {
+           k.store(zero, layout.address(i * bytes + first));
+           return SmallVector<Val>();
+         });
+}
+
+void RowKernel::storeQuantized(llvm::function_ref<RowValues()> values,
+                               Value output, Val pointer, Val scales) {
+  ActivationLayout layout(k, output, pointer, token);
+  rowsTogether = layout.rowsTogether();
+  auto storeRow = [&] {
+    RowValues row = values();
+    Val largest = reduceRow(row, Reduction::Max);
+    Val zeroRow = largest == k.constantF32(0.0f);
+    Val factor =
+        k.select(zeroRow, k.constantF32(0.0f), k.constantF32(127.0f) / largest);
+    storeIntegers(row, factor, layout);
+    storePadding(layout, tiling.columns);
+    k.ifThen(k.threadIndex() == 0, [&] {
+      k.store(largest / k.constantF32(127.0f), k.offset(scales, token << 2));
+    });
+  };
+  if (rowsTogether == 1)
+    storeRow();
+  else
+    k.ifThenElse(token < k.tokens(), storeRow,
+                 [&] { storePadding(layout, 0); });
 }
 
 /// fp16((x * r) * weight), widened again.
@@ -237,17 +308,19 @@ LogicalResult conversion::emitRmsNormQuantize(KernelBuilder &k,
                                               graph::RmsNormQuantizeOp op) {
   int64_t columns = columnsOf(op.getX());
   RowKernel row(k, columns);
-  row.storeQuantized(normalize(k, row, columns, k.operand(1),
-                               op.getEpsilon().convertToFloat()),
-                     k.result(0), k.result(1), rowStride(op.getValues()));
+  auto values = [&] {
+    return normalize(k, row, columns, k.operand(1),
+                     op.getEpsilon().convertToFloat());
+  };
+  row.storeQuantized(values, op.getValues(), k.result(0), k.result(1));
   return row.finish();
 }
 
 LogicalResult conversion::emitQuantize(KernelBuilder &k, graph::QuantizeOp op) {
   int64_t columns = columnsOf(op.getX());
   RowKernel row(k, columns);
-  row.storeQuantized(row.load(k.operand(0), columns), k.result(0), k.result(1),
-                     rowStride(op.getValues()));
+  auto values = [&] { return row.load(k.operand(0), columns); };
+  row.storeQuantized(values, op.getValues(), k.result(0), k.result(1));
   return row.finish();
 }
 
@@ -262,7 +335,7 @@ LogicalResult conversion::emitSiluMulQuantize(KernelBuilder &k,
                                               graph::SiluMulQuantizeOp op) {
   int64_t columns = columnsOf(op.getValues());
   RowKernel row(k, columns);
-  row.storeQuantized(siluMul(k, row, op.getInputs(), columns), k.result(0),
-                     k.result(1), rowStride(op.getValues()));
+  auto values = [&] { return siluMul(k, row, op.getInputs(), columns); };
+  row.storeQuantized(values, op.getValues(), k.result(0), k.result(1));
   return row.finish();
 }

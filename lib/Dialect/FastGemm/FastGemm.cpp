@@ -32,11 +32,44 @@ void FastGemmDialect::initialize() {
 // Attributes
 //===----------------------------------------------------------------------===//
 
+bool odyssey::fastgemm::isWgmmaWidth(int64_t tokens) {
+  return tokens >= 8 && tokens <= 256 &&
+         (tokens % 16 == 0 || tokens == 8 || tokens == 24);
+}
+
+/// What holds on the path wgmma besides.
+static LogicalResult
+verifyWgmmaSchedule(function_ref<InFlightDiagnostic()> emitError,
+                    int64_t channels, int64_t tokens, int64_t k,
+                    int64_t channelWarps, int64_t tokenWarps, int64_t splitK) {
+  // Beyond, accumulators and A fragments do not fit into the registers.
+  constexpr int64_t mostTokens = 160;
+  if ((channelWarps != 4 && channelWarps != 8) || tokenWarps != 1)
+    return emitError() << "expects 4 x 1 or 8 x 1 warps on the path wgmma, got "
+                       << channelWarps << " x " << tokenWarps;
+  if (channels != 32 * channelWarps)
+    return emitError() << "expects 32 channels per warp on the path wgmma ("
+                       << 32 * channelWarps << "), got " << channels;
+  if (!isWgmmaWidth(tokens) || tokens > mostTokens)
+    return emitError()
+           << "expects tokens to be 8, 24 or a multiple of 16 up to "
+           << mostTokens << " on the path wgmma, got " << tokens;
+  if (k != SwizzledAttr::kTileK)
+    return emitError() << "expects k = " << SwizzledAttr::kTileK
+                       << " on the path wgmma, got " << k;
+  // A cluster of more CTAs is not portable (CUDA C++ Programming Guide,
+  // "Thread Block Clusters").
+  if (splitK > 8)
+    return emitError() << "expects split_k of 1 to 8 on the path wgmma, got "
+                       << splitK;
+  return success();
+}
+
 LogicalResult ScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                                    Path path, int64_t channels, int64_t tokens,
                                    int64_t k, int64_t channelWarps,
                                    int64_t tokenWarps, int64_t stages,
-                                   int64_t splitK) {
+                                   int64_t splitK, int64_t ctas) {
   if (channelWarps < 1 || tokenWarps < 1 || channelWarps * tokenWarps > 32)
     return emitError() << "expects 1 to 32 warps, got " << channelWarps << " x "
                        << tokenWarps;
@@ -54,10 +87,18 @@ LogicalResult ScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError,
     return emitError() << "expects 2 to 8 stages, got " << stages;
   if (splitK < 1)
     return emitError() << "expects split_k to be at least 1, got " << splitK;
+  if (ctas < 0 || (ctas > 0 && (path != Path::Wgmma || splitK != 1)))
+    return emitError()
+           << "expects ctas of 0, or more on the path wgmma without "
+              "split_k, got "
+           << ctas;
+  if (path == Path::Wgmma)
+    return verifyWgmmaSchedule(emitError, channels, tokens, k, channelWarps,
+                               tokenWarps, splitK);
   return success();
 }
 
-/// Both encodings describe matrices of one element type.
+/// All encodings describe matrices of one element type.
 static LogicalResult
 verifyMatrixEncoding(ArrayRef<int64_t> shape, Type elementType,
                      unsigned elementBits,
@@ -104,10 +145,26 @@ RowsAttr::verifyEncoding(ArrayRef<int64_t> shape, Type elementType,
   return success();
 }
 
+LogicalResult SwizzledAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                                   int64_t tokens) {
+  if (!isWgmmaWidth(tokens))
+    return emitError()
+           << "expects tokens to be 8, 24 or a multiple of 16 up to "
+              "256, got "
+           << tokens;
+  return success();
+}
+
+LogicalResult SwizzledAttr::verifyEncoding(
+    ArrayRef<int64_t> shape, Type elementType,
+    function_ref<InFlightDiagnostic()> emitError) const {
+  return verifyMatrixEncoding(shape, elementType, 8, emitError);
+}
+
 LogicalResult LaunchAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                                  ArrayRef<int64_t> grid,
                                  ArrayRef<int64_t> perTokens, int64_t block,
-                                 int64_t sharedBytes) {
+                                 int64_t sharedBytes, int64_t cluster) {
   if (grid.size() != 3 || perTokens.size() != 3)
     return emitError() << "expects three grid dimensions";
   for (auto [a, d] : llvm::zip_equal(grid, perTokens))
@@ -120,6 +177,9 @@ LogicalResult LaunchAttr::verify(function_ref<InFlightDiagnostic()> emitError,
   if (sharedBytes < 0)
     return emitError() << "expects a size of shared memory, got "
                        << sharedBytes;
+  if (cluster < 1 || grid[0] % cluster != 0)
+    return emitError() << "expects clusters that divide the grid's " << grid[0]
+                       << " CTAs, got " << cluster;
   return success();
 }
 
@@ -153,6 +213,20 @@ LogicalResult AsyncCopyOp::canonicalize(AsyncCopyOp op,
       valid != op.getBytes())
     return rewriter.notifyMatchFailure(op, "not known to copy all bytes");
   rewriter.modifyOpInPlace(op, [&] { op.getValidMutable().clear(); });
+  return success();
+}
+
+LogicalResult WgmmaOp::verify() {
+  if (!isWgmmaWidth(getTokens()))
+    return emitOpError() << "expects 1 or 3 accumulators or an even number of "
+                            "them up to 32, got "
+                         << getAccumulators().size();
+  return success();
+}
+
+LogicalResult WgmmaWaitOp::verify() {
+  if (getAccumulators().empty())
+    return emitOpError() << "expects accumulators to wait for";
   return success();
 }
 

@@ -12,11 +12,35 @@ gpu.module @kernels {
 // -----
 
 gpu.module @kernels {
-  odyssey.kernel @path(%x: tensor<?x64xi8>, %xs: tensor<?xf32>, %w: tensor<64x64xi4, #fastgemm.packed<channels = 64>>, %ws: tensor<64xf32>) -> tensor<?x64xf16> attributes {kind = "matmul"} {
-    // expected-error@+1 {{'odyssey.matmul' op expects a schedule of path mma_sync}}
+  odyssey.kernel @wgmma_panels(%x: tensor<?x64xi8, #fastgemm.swizzled<tokens = 8>>, %xs: tensor<?xf32>, %w: tensor<64x64xi4, #fastgemm.packed<channels = 64>>, %ws: tensor<64xf32>) -> tensor<?x64xf16> attributes {kind = "matmul"} {
+    // expected-error@+1 {{'odyssey.matmul' op expects weights packed in panels of 128 channels on the path wgmma, got 64}}
     %y = odyssey.matmul %x scale %xs, %w scale %ws
-        schedule <path = wgmma, channels = 64, tokens = 8, k = 64, channel_warps = 2, token_warps = 1, stages = 2>
-        : (tensor<?x64xi8>, tensor<?xf32>, tensor<64x64xi4, #fastgemm.packed<channels = 64>>, tensor<64xf32>) -> tensor<?x64xf16>
+        schedule <path = wgmma, channels = 128, tokens = 8, k = 128, channel_warps = 4, token_warps = 1, stages = 2>
+        : (tensor<?x64xi8, #fastgemm.swizzled<tokens = 8>>, tensor<?xf32>, tensor<64x64xi4, #fastgemm.packed<channels = 64>>, tensor<64xf32>) -> tensor<?x64xf16>
+    odyssey.return %y : tensor<?x64xf16>
+  }
+}
+
+// -----
+
+gpu.module @kernels {
+  odyssey.kernel @wgmma_split(%x: tensor<?x64xi8, #fastgemm.swizzled<tokens = 8>>, %xs: tensor<?xf32>, %w: tensor<64x64xi4, #fastgemm.packed<channels = 128>>, %ws: tensor<64xf32>) -> tensor<?x64xf16> attributes {kind = "matmul"} {
+    // expected-error@+1 {{'odyssey.matmul' op expects split_k to be at most the 1 stages of K, got 2}}
+    %y = odyssey.matmul %x scale %xs, %w scale %ws
+        schedule <path = wgmma, channels = 128, tokens = 8, k = 128, channel_warps = 4, token_warps = 1, stages = 2, split_k = 2>
+        : (tensor<?x64xi8, #fastgemm.swizzled<tokens = 8>>, tensor<?xf32>, tensor<64x64xi4, #fastgemm.packed<channels = 128>>, tensor<64xf32>) -> tensor<?x64xf16>
+    odyssey.return %y : tensor<?x64xf16>
+  }
+}
+
+// -----
+
+gpu.module @kernels {
+  odyssey.kernel @wgmma_rows(%x: tensor<?x64xi8>, %xs: tensor<?xf32>, %w: tensor<64x64xi4, #fastgemm.packed<channels = 128>>, %ws: tensor<64xf32>) -> tensor<?x64xf16> attributes {kind = "matmul"} {
+    // expected-error@+1 {{'odyssey.matmul' op expects activations swizzled in tiles of 8 tokens on the path wgmma}}
+    %y = odyssey.matmul %x scale %xs, %w scale %ws
+        schedule <path = wgmma, channels = 128, tokens = 8, k = 128, channel_warps = 4, token_warps = 1, stages = 2>
+        : (tensor<?x64xi8>, tensor<?xf32>, tensor<64x64xi4, #fastgemm.packed<channels = 128>>, tensor<64xf32>) -> tensor<?x64xf16>
     odyssey.return %y : tensor<?x64xf16>
   }
 }

@@ -198,6 +198,50 @@ TEST(Matmul, EveryScheduleGivesTheSameBits) {
   }
 }
 
+class HopperShapes : public ::testing::TestWithParam<Shape> {};
+
+TEST_P(HopperShapes, EveryOutputIsEqual) {
+  checkProduct(GetParam().n, GetParam().k, GetParam().tokens, false, "",
+               "sm_90a");
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Small, HopperShapes,
+    ::testing::Values(Shape{64, 64, {1, 7, 8, 9, 128, 300}},
+                      Shape{172, 64, {1, 5, 16, 33, 129}},
+                      Shape{64, 172, {1, 17, 64, 65, 300}},
+                      Shape{344, 128, {1, 31, 127}}, Shape{1, 1, {1, 3}},
+                      Shape{130, 1091, {4, 24, 257}}));
+
+TEST(Matmul, EveryHopperScheduleGivesTheSameBits) {
+  for (
+      const char *schedule :
+      {// One warpgroup, a CTA a tile; K whole and split in a cluster.
+       "channels = 128, tokens = 8, k = 128, channel_warps = 4, token_warps = "
+       "1, stages = 2",
+       "channels = 128, tokens = 24, k = 128, channel_warps = 4, token_warps = "
+       "1, stages = 3, split_k = 2",
+       "channels = 128, tokens = 16, k = 128, channel_warps = 4, token_warps = "
+       "1, stages = 2, split_k = 3",
+       "channels = 128, tokens = 48, k = 128, channel_warps = 4, token_warps = "
+       "1, stages = 4, split_k = 5",
+       // Two warpgroups, which take the producer's registers.
+       "channels = 256, tokens = 160, k = 128, channel_warps = 8, token_warps "
+       "= 1, stages = 3",
+       "channels = 256, tokens = 32, k = 128, channel_warps = 8, token_warps = "
+       "1, stages = 2, split_k = 4",
+       // Persistent: tile after tile through one ring.
+       "channels = 256, tokens = 128, k = 128, channel_warps = 8, token_warps "
+       "= 1, stages = 4, ctas = 2",
+       "channels = 128, tokens = 16, k = 128, channel_warps = 4, token_warps = "
+       "1, stages = 3, ctas = 3"}) {
+    SCOPED_TRACE(schedule);
+    checkProduct(388, 576, {1, 37, 300}, /*withBias=*/false,
+                 std::string("schedule <path = wgmma, ") + schedule + ">",
+                 "sm_90a");
+  }
+}
+
 TEST(Matmul, OtherTargets) {
   checkProduct(172, 192, {1, 50}, false, "", "sm_86");
   checkProduct(172, 192, {1, 50}, false, "", "sm_89");

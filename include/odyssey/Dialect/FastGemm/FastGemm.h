@@ -26,6 +26,10 @@
 namespace odyssey::fastgemm {
 /// The name of the `#fastgemm.launch` that stands on a lowered kernel.
 inline constexpr llvm::StringLiteral kLaunchAttrName = "fastgemm.launch";
+
+/// Whether the integer `wgmma` has a shape of this many tokens: 8, 24, or a
+/// multiple of 16 up to 256 (PTX ISA, "wgmma.mma_async").
+bool isWgmmaWidth(int64_t tokens);
 } // namespace odyssey::fastgemm
 
 #endif // ODYSSEY_DIALECT_FASTGEMM_FASTGEMM_H

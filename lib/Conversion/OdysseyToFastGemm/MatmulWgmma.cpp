@@ -1,0 +1,579 @@
+//===- MatmulWgmma.cpp - The W4A8 product for the wgmma path --------------===//
+//
+// Y^T = W X^T on Hopper. One thread, the producer, brings tiles of packed
+// weights and of swizzled activations to a ring of stages in shared memory,
+// with 1-D bulk copies that report to mbarriers. One or two consumer
+// warpgroups, of 128 channels each, read their weights into registers, unpack
+// them there and multiply with wgmma, A from registers and B from shared
+// memory.
+//
+// A stage is 128 k; a consumer takes it in two halves of 64 k:
+//
+//   products of half 0 | wait | products of half 1 | wait | products of half 0
+//   ..
+//     unpack half 1    |      |  unpack next half 0 |      |   unpack half 1
+//
+// so that weights are unpacked while the tensor cores work on those before. An
+// A register is written again only behind the wait for the products that read
+// it. While one warpgroup waits, the other one's products run.
+//
+// A warpgroup's 128 channels are two m64 tiles. Warp w multiplies blocks 2w and
+// 2w + 1 of its panel of packed weights, one in either tile, so that a thread
+// holds four adjacent channels of a token as on the path mma_sync.
+//
+// A stage in shared memory, at a multiple of 1024 bytes:
+//   activations  [tokens][128 bytes]                128-byte swizzle
+//   weights      [channels / 128][2][8][512 bytes]  as packed
+// Behind the stages: the exchange of a cluster, then two mbarriers per stage,
+// `full` and `empty`.
+//
+// With split_k, the CTAs of a cluster each sum over a part of K. Every thread
+// gives each of its groups of four channels of a token to one of the CTAs, in
+// turn, through distributed shared memory. That one adds what the same thread
+// of all CTAs has sent, and stores: sums of integers, exact in any order.
+//
+// K is padded to 128 by zeros in the activations. Where packed weights end in
+// the middle of a stage, their last 64 k stand there twice: times zero.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Kernels.h"
+#include "ProductEpilogue.h"
+
+#include "odyssey/Layout/PackedWeights.h"
+
+using namespace mlir;
+using namespace odyssey;
+using namespace odyssey::conversion;
+
+namespace {
+
+/// Channels of a consumer warpgroup: two m64 tiles.
+constexpr int64_t kGroupChannels = 128;
+constexpr int64_t kTilesOfGroup = 2;
+constexpr int64_t kTileK = fastgemm::SwizzledAttr::kTileK;
+constexpr int64_t kHalves = kTileK / layout::kBlockK;
+/// CTAs of neighbouring tokens that share weights through the L2 cache.
+constexpr int64_t kTokenTilesTogether = 16;
+/// Registers of a thread while a CTA of 2 consumer warpgroups and one producer
+/// runs: 128 x 40 + 256 x 232 is what 384 threads have.
+constexpr int32_t kProducerRegisters = 40, kConsumerRegisters = 232;
+
+/// The numbers of one kernel, all known at compile time.
+struct WgmmaShape {
+  WgmmaShape(fastgemm::ScheduleAttr schedule, layout::PackedWeights packed)
+      : schedule(schedule), packed(packed), channels(schedule.getChannels()),
+        tokens(schedule.getTokens()), stages(schedule.getStages()),
+        splitK(schedule.getSplitK()) {
+    groups = channels / kGroupChannels;
+    panels = packed.paddedN() / kGroupChannels;
+    channelTiles = (panels + groups - 1) / groups;
+    kTiles = fastgemm::SwizzledAttr::getTilesAlongK(packed.k);
+    endsInHalf = packed.paddedK() % kTileK != 0;
+    activationBytes = tokens * kTileK;
+    stageBytes = schedule.getStageBytes();
+    exchange = stages * stageBytes;
+    barriers = exchange + schedule.getExchangeBytes();
+    quads = tokens / ProductEpilogue::kChannels;
+    share = (quads + splitK - 1) / splitK;
+  }
+
+  fastgemm::ScheduleAttr schedule;
+  layout::PackedWeights packed;
+  int64_t channels, tokens, stages, splitK;
+  /// Consumer warpgroups, and panels of packed weights in all.
+  int64_t groups, panels;
+  /// Tiles along N and K.
+  int64_t channelTiles, kTiles;
+  /// Whether the last stage has packed weights for its first half only.
+  bool endsInHalf;
+  int64_t activationBytes, stageBytes;
+  /// Shared memory offsets.
+  int64_t exchange, barriers;
+  /// A thread's groups of four channels of a token, and how many of them one
+  /// CTA of a cluster finishes.
+  int64_t quads, share;
+};
+
+/// Which stage of the ring comes next, and the parity of its round.
+struct RingPosition {
+  Val slot, parity;
+};
+
+/// A tile of outputs.
+struct OutputTile {
+  Val channels, tokens;
+};
+
+class WgmmaEmitter {
+public:
+  WgmmaEmitter(KernelBuilder &k, graph::MatmulOp op, const WgmmaShape &shape)
+      : k(k), shape(shape), epilogue(k, op) {}
+
+  void emit();
+
+private:
+  using Accumulators = SmallVector<Val>;
+
+  // Barriers and copies.
+  Val fullBarrier(Val slot) {
+    return k.offset(k.shared(shape.barriers), slot << 3);
+  }
+  Val emptyBarrier(Val slot) {
+    return k.offset(k.shared(shape.barriers + 8 * shape.stages), slot << 3);
+  }
+  void initializeBarriers();
+  void bulkCopy(Val destination, Val source, int64_t bytes, Val barrier,
+                Val policy);
+  Val streamingPolicy();
+
+  // The ring and the tiles.
+  RingPosition next(const RingPosition &position);
+  Val tokenTileCount() {
+    return (k.tokens() + (shape.tokens - 1)) / shape.tokens;
+  }
+  OutputTile tileOf(Val index);
+  /// Runs `body` for every tile of this CTA; it returns where in the ring the
+  /// next tile begins.
+  void
+  forEachTile(llvm::function_ref<RingPosition(OutputTile, RingPosition)> body);
+  /// The K tiles of this CTA.
+  std::pair<Val, Val> rangeOfK();
+
+  void produce();
+  void produceStage(const OutputTile &tile, Val kTile,
+                    const RingPosition &position, Val policy);
+
+  void consume();
+  SmallVector<Val> loadWeights(const RingPosition &position, int64_t half);
+  Accumulators multiply(const SmallVector<Val> &fragments, Val slot,
+                        int64_t half, const Accumulators &sums);
+  Accumulators waitForProducts(const Accumulators &sums);
+  Val descriptor(Val slot);
+  RingPosition sumTile(const RingPosition &start, Accumulators &sums);
+  SmallVector<Val> quadOf(const Accumulators &sums, int64_t quad);
+  void storeQuad(const OutputTile &tile, Val quad, ArrayRef<Val> sums);
+  void store(const OutputTile &tile, const Accumulators &sums);
+  void exchangeAndStore(const OutputTile &tile, const Accumulators &sums);
+
+  KernelBuilder &k;
+  const WgmmaShape &shape;
+  ProductEpilogue epilogue;
+  Val warp, lane, rank;
+  /// Of a consumer: its warpgroup, and this lane's weights in stage 0.
+  Val group, laneWeights;
+};
+
+//===----------------------------------------------------------------------===//
+// Barriers and copies
+//===----------------------------------------------------------------------===//
+
+void WgmmaEmitter::initializeBarriers() {
+  k.ifThen(k.threadIndex() == 0, [&] {
+    for (int64_t stage = 0; stage < shape.stages; ++stage) {
+      Val slot = k.constant(stage);
+      // The producer arrives at `full`, every consumer warp at `empty`.
+      k.create<NVVM::MBarrierInitOp>(fullBarrier(slot).value,
+                                     k.constant(1).value, Value());
+      k.create<NVVM::MBarrierInitOp>(
+          emptyBarrier(slot).value,
+          k.constant(shape.schedule.getChannelWarps()).value, Value());
+    }
+    k.create<NVVM::FenceMbarrierInitOp>();
+  });
+  k.barrier();
+  // Nobody may write to the exchange of a CTA that has not started. Consumers
+  // wait for it when they come to that.
+  if (shape.splitK > 1)
+    k.create<NVVM::ClusterArriveOp>(k.getUnitAttr());
+}
+
+void WgmmaEmitter::bulkCopy(Val destination, Val source, int64_t bytes,
+                            Val barrier, Val policy) {
+  k.create<NVVM::CpAsyncBulkGlobalToSharedClusterOp>(
+      destination.value, source.value, barrier.value, k.constant(bytes).value,
+      Value(), policy.value);
+}
+
+/// A cache policy for bytes that are read once.
+Val WgmmaEmitter::streamingPolicy() {
+  // Persistent CTAs are for many tokens, of which each tile reads the weights.
+  if (shape.schedule.getCtas() > 0)
+    return Val();
+  return k.val(k.create<fastgemm::EvictFirstPolicyOp>(k.i64()));
+}
+
+//===----------------------------------------------------------------------===//
+// The ring and the tiles
+//===----------------------------------------------------------------------===//
+
+RingPosition WgmmaEmitter::next(const RingPosition &position) {
+  Val slot = position.slot + 1;
+  Val wraps = slot == shape.stages;
+  return {k.select(wraps, k.constant(0), slot),
+          position.parity ^
+              k.val(k.create<arith::ExtUIOp>(k.i32(), wraps.value))};
+}
+
+/// Tiles of up to kTokenTilesTogether groups of tokens follow each other before
+/// the next channels: CTAs that run at one time then share both.
+OutputTile WgmmaEmitter::tileOf(Val index) {
+  Val tokenTiles = tokenTileCount();
+  Val perBand = k.constant(kTokenTilesTogether * shape.channelTiles);
+  Val band = index / perBand;
+  Val first = band * kTokenTilesTogether;
+  Val height = k.min(tokenTiles - first, k.constant(kTokenTilesTogether));
+  Val inBand = index - band * perBand;
+  return {inBand / height, first + inBand % height};
+}
+
+void WgmmaEmitter::forEachTile(
+    llvm::function_ref<RingPosition(OutputTile, RingPosition)> body) {
+  RingPosition start = {k.constant(0), k.constant(0)};
+  if (shape.schedule.getCtas() == 0) {
+    body({k.blockIndex(0) / shape.splitK, k.blockIndex(1)}, start);
+    return;
+  }
+  Val tiles = tokenTileCount() * shape.channelTiles;
+  Val ctas = k.val(k.create<NVVM::GridDimXOp>(k.i32()));
+  k.loop(k.blockIndex(0), tiles, ctas, {start.slot, start.parity},
+         [&](Val index, ArrayRef<Val> carried) -> SmallVector<Val> {
+           RingPosition end = body(tileOf(index), {carried[0], carried[1]});
+           return {end.slot, end.parity};
+         });
+}
+
+std::pair<Val, Val> WgmmaEmitter::rangeOfK() {
+  if (shape.splitK == 1)
+    return {k.constant(0), k.constant(shape.kTiles)};
+  return {rank * shape.kTiles / shape.splitK,
+          (rank + 1) * shape.kTiles / shape.splitK};
+}
+
+//===----------------------------------------------------------------------===//
+// The producer
+//===----------------------------------------------------------------------===//
+
+void WgmmaEmitter::produceStage(const OutputTile &tile, Val kTile,
+                                const RingPosition &position, Val policy) {
+  Val full = fullBarrier(position.slot);
+  // In the first round nobody has to leave the stage: parity 1 has ended.
+  k.create<fastgemm::BarrierWaitOp>(emptyBarrier(position.slot).value,
+                                    (position.parity ^ 1).value);
+  k.create<NVVM::MBarrierArriveExpectTxOp>(
+      k.i64(), full.value, k.constant(shape.stageBytes).value,
+      NVVM::MemScopeKind::CTA, /*relaxed=*/false, Value());
+  Val stage = k.offset(k.shared(), position.slot * shape.stageBytes);
+  int64_t stepBytes = shape.packed.stepBytes();
+  for (int64_t i = 0; i < shape.groups; ++i) {
+    // Behind the last panel the last one again: its products are not stored.
+    Val panel =
+        k.min(tile.channels * shape.groups + i, k.constant(shape.panels - 1));
+    Val source = k.offset(k.row(k.operand(2), panel, shape.packed.panelBytes()),
+                          kTile * (kHalves * stepBytes));
+    Val destination =
+        k.offset(stage, shape.activationBytes + i * kHalves * stepBytes);
+    auto wholeStage = [&] {
+      bulkCopy(destination, source, kHalves * stepBytes, full, policy);
+    };
+    if (!shape.endsInHalf) {
+      wholeStage();
+      continue;
+    }
+    k.ifThenElse(
+        kTile == shape.kTiles - 1,
+        [&] {
+          for (int64_t half = 0; half < kHalves; ++half)
+            bulkCopy(k.offset(destination, half * stepBytes), source, stepBytes,
+                     full, policy);
+        },
+        wholeStage);
+  }
+  Val activations = k.row(k.operand(0), tile.tokens * shape.kTiles + kTile,
+                          shape.activationBytes);
+  bulkCopy(stage, activations, shape.activationBytes, full, Val());
+}
+
+void WgmmaEmitter::produce() {
+  Val policy = streamingPolicy();
+  forEachTile([&](OutputTile tile, RingPosition start) -> RingPosition {
+    auto [first, last] = rangeOfK();
+    SmallVector<Val> end =
+        k.loop(first, last, k.constant(1), {start.slot, start.parity},
+               [&](Val kTile, ArrayRef<Val> carried) -> SmallVector<Val> {
+                 RingPosition position = {carried[0], carried[1]};
+                 produceStage(tile, kTile, position, policy);
+                 RingPosition following = next(position);
+                 return {following.slot, following.parity};
+               });
+    return {end[0], end[1]};
+  });
+}
+
+//===----------------------------------------------------------------------===//
+// The consumers
+//===----------------------------------------------------------------------===//
+
+/// The A fragments of one half of a stage, [k32 step][m64 tile].
+SmallVector<Val> WgmmaEmitter::loadWeights(const RingPosition &position,
+                                           int64_t half) {
+  VectorType registers = k.vec(4, k.i32());
+  Val weights =
+      k.offset(k.offset(laneWeights, position.slot * shape.stageBytes),
+               half * shape.packed.stepBytes());
+  SmallVector<Val> fragments(2 * kTilesOfGroup);
+  for (int64_t i = 0; i < kTilesOfGroup; ++i) {
+    Val packed = k.load(registers, k.offset(weights, i * layout::kBlockBytes));
+    auto dequant = k.create<fastgemm::DequantOp>(packed.value);
+    fragments[i] = k.val(dequant.getLow());
+    fragments[kTilesOfGroup + i] = k.val(dequant.getHigh());
+  }
+  return fragments;
+}
+
+/// Matrix descriptor of a stage's activations, K-major with 128-byte swizzle
+/// (PTX ISA, "Matrix descriptor format"): address and stride between groups of
+/// 8 rows in units of 16 bytes.
+Val WgmmaEmitter::descriptor(Val slot) {
+  constexpr uint64_t swizzle128 = uint64_t(1) << 62;
+  constexpr uint64_t stride = uint64_t(8 * kTileK / 16) << 32;
+  Val stage = k.offset(k.shared(), slot * shape.stageBytes);
+  Val address = k.val(k.create<LLVM::PtrToIntOp>(k.i32(), stage.value));
+  return k.toI64((address >> 4) & 0x3FFF) |
+         k.constant(static_cast<int64_t>(swizzle128 | stride), k.i64());
+}
+
+WgmmaEmitter::Accumulators
+WgmmaEmitter::multiply(const SmallVector<Val> &fragments, Val slot,
+                       int64_t half, const Accumulators &sums) {
+  Val stage = descriptor(slot);
+  int64_t perTile = shape.tokens / 8;
+  SmallVector<Value> registers(fragments.begin(), fragments.end());
+  registers.append(sums.begin(), sums.end());
+  auto fence = k.create<fastgemm::WgmmaFenceOp>(registers);
+  ResultRange written = fence.getResults().take_front(fragments.size());
+  Accumulators results;
+  for (Value sum : fence.getResults().drop_front(fragments.size()))
+    results.push_back(k.val(sum));
+  for (int64_t step = 0; step < 2; ++step) {
+    // 32 bytes along K are 2 in the descriptor.
+    Val b = stage + 2 * (2 * half + step);
+    for (int64_t i = 0; i < kTilesOfGroup; ++i) {
+      auto tile = MutableArrayRef(results).slice(i * perTile, perTile);
+      SmallVector<Value> accumulators(tile.begin(), tile.end());
+      auto product = k.create<fastgemm::WgmmaOp>(
+          written[step * kTilesOfGroup + i], b.value, accumulators);
+      for (auto [sum, value] : llvm::zip_equal(tile, product.getResults()))
+        sum = k.val(value);
+    }
+  }
+  k.create<NVVM::WgmmaGroupSyncAlignedOp>();
+  return results;
+}
+
+WgmmaEmitter::Accumulators
+WgmmaEmitter::waitForProducts(const Accumulators &sums) {
+  SmallVector<Value> values(sums.begin(), sums.end());
+  auto wait = k.create<fastgemm::WgmmaWaitOp>(0, values);
+  Accumulators results;
+  for (Value value : wait.getResults())
+    results.push_back(k.val(value));
+  return results;
+}
+
+/// Sums over this CTA's part of K, from zero; returns where the ring stands
+/// then.
+RingPosition WgmmaEmitter::sumTile(const RingPosition &start,
+                                   Accumulators &sums) {
+  auto [first, last] = rangeOfK();
+  auto waitFor = [&](const RingPosition &position) {
+    k.create<fastgemm::BarrierWaitOp>(fullBarrier(position.slot).value,
+                                      position.parity.value);
+  };
+  waitFor(start);
+  int64_t sumCount = kTilesOfGroup * shape.tokens / 8;
+  SmallVector<Val> init = {start.slot, start.parity};
+  init.append(sumCount, k.zeros(k.vec(4, k.i32())));
+  init.append(loadWeights(start, 0));
+  Val end = last;
+  SmallVector<Val> result =
+      k.loop(first, end, k.constant(1), init,
+             [&](Val kTile, ArrayRef<Val> carried) -> SmallVector<Val> {
+               RingPosition position = {carried[0], carried[1]};
+               Accumulators running(carried.slice(2, sumCount));
+               SmallVector<Val> fragments(carried.drop_front(2 + sumCount));
+
+               running = multiply(fragments, position.slot, 0, running);
+               SmallVector<Val> second = loadWeights(position, 1);
+               running = waitForProducts(running);
+
+               running = multiply(second, position.slot, 1, running);
+               // Behind the last stage there is nothing to load: this one's
+               // first half once more, which is there.
+               RingPosition following = next(position);
+               Val more = kTile + 1 < end;
+               RingPosition source = {
+                   k.select(more, following.slot, position.slot),
+                   k.select(more, following.parity, position.parity)};
+               waitFor(source);
+               SmallVector<Val> upcoming = loadWeights(source, 0);
+               running = waitForProducts(running);
+               k.ifThen(lane == 0, [&] {
+                 k.create<NVVM::MBarrierArriveOp>(
+                     k.i64(), emptyBarrier(position.slot).value, Value(),
+                     NVVM::MemScopeKind::CTA, /*relaxed=*/false);
+               });
+
+               SmallVector<Val> values = {following.slot, following.parity};
+               values.append(running);
+               values.append(upcoming);
+               return values;
+             });
+  sums.assign(result.begin() + 2, result.begin() + 2 + sumCount);
+  return {result[0], result[1]};
+}
+
+/// Quad 2j + c of a thread: its four adjacent channels of token 8j + 2t + c.
+SmallVector<Val> WgmmaEmitter::quadOf(const Accumulators &sums, int64_t quad) {
+  int64_t block = quad / 2, column = quad % 2;
+  SmallVector<Val> result;
+  // Channel 4g + 2i + p is element (column + 2p) of the accumulator of tile i.
+  for (int64_t i = 0; i < kTilesOfGroup; ++i)
+    for (int64_t p = 0; p < 2; ++p)
+      result.push_back(
+          k.extract(sums[i * shape.tokens / 8 + block], column + 2 * p));
+  return result;
+}
+
+void WgmmaEmitter::storeQuad(const OutputTile &tile, Val quad,
+                             ArrayRef<Val> sums) {
+  Val channel = (tile.channels * shape.groups + group) * kGroupChannels +
+                ((warp & 3) << 5) + ((lane >> 2) << 2);
+  Val token = tile.tokens * shape.tokens + (quad >> 1) * 8 + ((lane & 3) << 1) +
+              (quad & 1);
+  k.ifThen(k.land(channel < shape.packed.n, token < k.tokens()),
+           [&] { epilogue.store(token, channel, sums); });
+}
+
+void WgmmaEmitter::store(const OutputTile &tile, const Accumulators &sums) {
+  for (int64_t quad = 0; quad < shape.quads; ++quad)
+    storeQuad(tile, k.constant(quad), quadOf(sums, quad));
+}
+
+/// Quad q goes to the CTA of rank q mod split_k.
+void WgmmaEmitter::exchangeAndStore(const OutputTile &tile,
+                                    const Accumulators &sums) {
+  int64_t threads = shape.schedule.getConsumerThreads();
+  int64_t quadBytes = threads * 16;
+  Val thread = k.threadIndex();
+  // [sender][index in the receiver's share][thread]
+  Val mine = k.offset(k.offset(k.shared(shape.exchange), thread << 4),
+                      rank * (shape.share * quadBytes));
+  auto clusterPointer = LLVM::LLVMPointerType::get(
+      k.getContext(),
+      static_cast<unsigned>(NVVM::NVVMMemorySpace::SharedCluster));
+  k.create<NVVM::ClusterWaitOp>(k.getUnitAttr());
+  for (int64_t receiver = 0; receiver < shape.splitK; ++receiver) {
+    Val box = k.val(k.create<NVVM::MapaOp>(clusterPointer, mine.value,
+                                           k.constant(receiver).value));
+    for (int64_t quad = receiver; quad < shape.quads; quad += shape.splitK)
+      k.store(k.vectorOf(quadOf(sums, quad)),
+              k.offset(box, quad / shape.splitK * quadBytes));
+  }
+  k.create<NVVM::ClusterArriveOp>(k.getUnitAttr());
+  k.create<NVVM::ClusterWaitOp>(k.getUnitAttr());
+
+  Val received = k.offset(k.shared(shape.exchange), thread << 4);
+  for (int64_t i = 0; i < shape.share; ++i) {
+    Val quad = rank + i * shape.splitK;
+    auto finish = [&] {
+      Val total;
+      for (int64_t sender = 0; sender < shape.splitK; ++sender) {
+        Val part =
+            k.load(k.vec(4, k.i32()),
+                   k.offset(received, (sender * shape.share + i) * quadBytes));
+        total = total.value ? total + part : part;
+      }
+      SmallVector<Val> elements;
+      for (int64_t element = 0; element < 4; ++element)
+        elements.push_back(k.extract(total, element));
+      storeQuad(tile, quad, elements);
+    };
+    if (shape.quads % shape.splitK == 0)
+      finish();
+    else
+      k.ifThen(quad < shape.quads, finish);
+  }
+}
+
+void WgmmaEmitter::consume() {
+  group = warp >> 2;
+  laneWeights = k.offset(
+      k.shared(shape.activationBytes),
+      group * (kHalves * shape.packed.stepBytes()) +
+          (warp & 3) * (kTilesOfGroup * layout::kBlockBytes) + (lane << 4));
+  forEachTile([&](OutputTile tile, RingPosition start) {
+    Accumulators sums;
+    RingPosition end = sumTile(start, sums);
+    if (shape.splitK > 1)
+      exchangeAndStore(tile, sums);
+    else
+      store(tile, sums);
+    return end;
+  });
+}
+
+void WgmmaEmitter::emit() {
+  warp = k.warpIndex();
+  lane = k.threadIndex() & 31;
+  if (shape.splitK > 1)
+    rank = k.val(k.create<NVVM::ClusterId>(k.i32()));
+  initializeBarriers();
+  int64_t consumers = shape.schedule.getChannelWarps();
+  bool moveRegisters = shape.schedule.movesRegisters();
+  k.ifThenElse(
+      warp < consumers,
+      [&] {
+        if (moveRegisters)
+          k.create<NVVM::SetMaxRegisterOp>(
+              kConsumerRegisters, NVVM::SetMaxRegisterAction::increase);
+        consume();
+      },
+      [&] {
+        if (moveRegisters)
+          k.create<NVVM::SetMaxRegisterOp>(
+              kProducerRegisters, NVVM::SetMaxRegisterAction::decrease);
+        k.ifThen(k.land(warp == consumers, lane == 0), [&] { produce(); });
+      });
+}
+
+} // namespace
+
+LogicalResult conversion::emitMatmulWgmma(KernelBuilder &k, graph::MatmulOp op,
+                                          fastgemm::PackedAttr packed) {
+  fastgemm::ScheduleAttr schedule = op.getScheduleAttr();
+  if (packed.getChannels() != kGroupChannels)
+    return op.emitOpError()
+           << "expects weights packed in panels of " << kGroupChannels
+           << " channels on the path wgmma, got " << packed.getChannels();
+  auto swizzled = dyn_cast_or_null<fastgemm::SwizzledAttr>(
+      op.getX().getType().getEncoding());
+  if (!swizzled || swizzled.getTokens() != schedule.getTokens())
+    return op.emitOpError()
+           << "expects activations swizzled in tiles of "
+           << schedule.getTokens() << " tokens on the path wgmma";
+  WgmmaShape shape(schedule, {op.getN(), op.getK(), packed.getChannels()});
+  if (schedule.getSplitK() > shape.kTiles)
+    return op.emitOpError()
+           << "expects split_k to be at most the " << shape.kTiles
+           << " stages of K, got " << schedule.getSplitK();
+  WgmmaEmitter(k, op, shape).emit();
+  if (schedule.getCtas() > 0)
+    k.finish({schedule.getCtas(), 1, 1}, {0, 0, 0}, schedule.getThreads(),
+             schedule.getSharedBytes());
+  else
+    k.finish({shape.channelTiles * shape.splitK, 1, 1},
+             {0, schedule.getTokens(), 0}, schedule.getThreads(),
+             schedule.getSharedBytes(), shape.splitK);
+  return success();
+}
