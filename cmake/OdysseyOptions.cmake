@@ -38,6 +38,14 @@ if(ODYSSEY_BUILD_TESTS)
   find_package(GTest REQUIRED)
 endif()
 
+# odyssey_link_portably(NAME)
+#
+# Links a program so that it also runs on distributions with another C++ library:
+# only the C library, which is compatible upwards, stays dynamic.
+function(odyssey_link_portably name)
+  target_link_options(${name} PRIVATE -static-libstdc++ -static-libgcc)
+endfunction()
+
 # odyssey_add_unittest(NAME source... LIBS library...)
 #
 # A GoogleTest program. It lands in <build>/test/unit/NAME, where lit finds it

@@ -68,6 +68,7 @@ private:
   llvm::Expected<json::Value>
   argument(Value value, func::FuncOp function,
            const llvm::DenseMap<Value, int64_t> &offsets);
+  void addProduct(graph::LaunchOp launch, int64_t kernel);
   int64_t constantIndex(Operation *op);
   int64_t stateIndex(StringRef name, MemRefType type);
 
@@ -157,6 +158,36 @@ llvm::Error PlanBuilder::addKernels() {
     kernels.push_back(std::move(entry));
   }
   return llvm::Error::success();
+}
+
+/// Describes the W4A8 product that `kernel` computes, for programs that run the
+/// kernel with operands of their own (odyssey-bench).
+void PlanBuilder::addProduct(graph::LaunchOp launch, int64_t kernel) {
+  auto findPacked = [](Value value) {
+    auto type = dyn_cast<RankedTensorType>(value.getType());
+    return type &&
+           isa_and_nonnull<fastgemm::PackedAttr>(type.getEncoding());
+  };
+  auto weights = llvm::find_if(launch->getOperands(), findPacked);
+  json::Object &entry = *kernels[kernel].getAsObject();
+  if (weights == launch->operand_end() || entry.get("product"))
+    return;
+  auto type = cast<RankedTensorType>((*weights).getType());
+  auto x = cast<RankedTensorType>(launch->getOperand(0).getType());
+  auto rows = dyn_cast_or_null<fastgemm::RowsAttr>(x.getEncoding());
+  // In the order of the operands of odyssey.matmul, then the result.
+  json::Array operands{"x", "x_scales", "weights", "weight_scales"};
+  if (launch->getNumOperands() > operands.size())
+    operands.push_back("bias");
+  operands.push_back("result");
+  entry["product"] = json::Object{
+      {"n", type.getDimSize(0)},
+      {"k", type.getDimSize(1)},
+      {"weight_bits", 4},
+      {"panel_channels",
+       cast<fastgemm::PackedAttr>(type.getEncoding()).getChannels()},
+      {"row_bytes", rows ? rows.getStride() : type.getDimSize(1)},
+      {"operands", std::move(operands)}};
 }
 
 int64_t PlanBuilder::constantIndex(Operation *op) {
@@ -322,6 +353,7 @@ llvm::Error PlanBuilder::addBucket(func::FuncOp function) {
     json::Array grid;
     for (auto [a, d] : llvm::zip(config.getGrid(), config.getPerTokens()))
       grid.push_back(json::Array{a, d});
+    addProduct(launch, kernelIndex[kernel.getName()]);
     steps.push_back(json::Object{{"kernel", kernelIndex[kernel.getName()]},
                                  {"grid", std::move(grid)},
                                  {"arguments", std::move(arguments)}});

@@ -8,6 +8,7 @@
 
 #include "odyssey/runtime/Cuda.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace odyssey::runtime::cuda {
@@ -43,6 +44,19 @@ Result<DeviceProperties> queryProperties(const Driver &driver,
       attribute(DeviceAttribute::MaxSharedMemoryPerBlockOptin, shared));
   facts.computeCapability = major * 10 + minor;
   facts.maxSharedBytesPerBlock = static_cast<size_t>(shared);
+  // What a driver may not tell stays 0.
+  auto optional = [&](DeviceAttribute which) {
+    int value = 0;
+    return attribute(which, value).ok() ? value : 0;
+  };
+  int cache = optional(DeviceAttribute::L2CacheBytes),
+      clock = optional(DeviceAttribute::ClockRateKilohertz),
+      memoryClock = optional(DeviceAttribute::MemoryClockRateKilohertz),
+      busBits = optional(DeviceAttribute::MemoryBusWidthBits);
+  facts.cacheBytes = static_cast<size_t>(cache);
+  facts.clockHertz = clock * 1e3;
+  // Two transfers a cycle.
+  facts.memoryBytesPerSecond = 2 * memoryClock * 1e3 * busBits / 8;
   ODYSSEY_RETURN_IF_ERROR(driver.check(
       driver.deviceTotalMem(&facts.totalMemoryBytes, ordinal), what));
   return facts;
@@ -241,6 +255,38 @@ Result<double> CudaDevice::timestamp() {
   return lastTimestamp;
 }
 
+Result<std::vector<double>> CudaDevice::timeReplays(GraphHandle graph,
+                                                    int count) {
+  ODYSSEY_RETURN_IF_ERROR(enter());
+  ODYSSEY_RETURN_IF_ERROR(refuseWhileRecording("timing a graph"));
+  const std::string what = "timing a graph";
+  std::vector<Event> marks(static_cast<size_t>(std::max(count, 0)) + 1);
+  auto measure = [&]() -> Result<std::vector<double>> {
+    for (Event &mark : marks)
+      ODYSSEY_RETURN_IF_ERROR(
+          check(driver->eventCreate(&mark, kEventDefault), what));
+    for (Event mark : marks) {
+      ODYSSEY_RETURN_IF_ERROR(replay(graph));
+      ODYSSEY_RETURN_IF_ERROR(check(driver->eventRecord(mark, stream), what));
+    }
+    ODYSSEY_RETURN_IF_ERROR(synchronize());
+    std::vector<double> seconds;
+    for (size_t i = 1; i < marks.size(); ++i) {
+      float milliseconds = 0;
+      ODYSSEY_RETURN_IF_ERROR(check(
+          driver->eventElapsedTime(&milliseconds, marks[i - 1], marks[i]),
+          what));
+      seconds.push_back(static_cast<double>(milliseconds) * 1e-3);
+    }
+    return seconds;
+  };
+  Result<std::vector<double>> seconds = measure();
+  for (Event mark : marks)
+    if (mark)
+      driver->eventDestroy(mark);
+  return seconds;
+}
+
 //===----------------------------------------------------------------------===//
 // Graphs
 //===----------------------------------------------------------------------===//
@@ -325,6 +371,11 @@ Result<std::unique_ptr<Device>> createCudaDevice(const CudaOptions &options) {
       driver->check(driver->deviceGet(&ordinal, options.ordinal),
                     "cannot open GPU " + std::to_string(options.ordinal)));
   return cuda::CudaDevice::create(std::move(driver), ordinal);
+}
+
+void *cudaStream(Device &device) {
+  auto *cuda = dynamic_cast<cuda::CudaDevice *>(&device);
+  return cuda ? cuda->nativeStream() : nullptr;
 }
 
 Result<std::vector<DeviceProperties>>

@@ -41,6 +41,10 @@ public:
   Status replay(GraphHandle graph) override;
   Status destroyGraph(GraphHandle graph) override;
   Result<double> timestamp() override;
+  Result<std::vector<double>> timeReplays(GraphHandle graph,
+                                          int count) override;
+
+  Stream nativeStream() const { return stream; }
 
 private:
   struct Allocation {

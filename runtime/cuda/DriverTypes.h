@@ -61,7 +61,11 @@ enum class DriverResult : int {
 
 /// CUdevice_attribute.
 enum class DeviceAttribute : int {
+  ClockRateKilohertz = 13,
   MultiprocessorCount = 16,
+  MemoryClockRateKilohertz = 36,
+  MemoryBusWidthBits = 37,
+  L2CacheBytes = 38,
   ComputeCapabilityMajor = 75,
   ComputeCapabilityMinor = 76,
   MaxSharedMemoryPerBlockOptin = 97,

@@ -16,4 +16,17 @@ Result<DeviceAddress> Device::importReadOnly(const void *host, size_t bytes,
   return address;
 }
 
+Result<std::vector<double>> Device::timeReplays(GraphHandle graph, int count) {
+  ODYSSEY_RETURN_IF_ERROR(replay(graph));
+  ODYSSEY_ASSIGN_OR_RETURN(double begin, timestamp());
+  std::vector<double> seconds;
+  for (int i = 0; i < count; ++i) {
+    ODYSSEY_RETURN_IF_ERROR(replay(graph));
+    ODYSSEY_ASSIGN_OR_RETURN(double end, timestamp());
+    seconds.push_back(end - begin);
+    begin = end;
+  }
+  return seconds;
+}
+
 } // namespace odyssey::runtime

@@ -42,6 +42,7 @@ public:
 private:
   void readModules(const JsonNode &list);
   void readKernels(const JsonNode &list);
+  ProductPlan readProduct(const JsonNode &node);
   void readFunction(const JsonNode &node);
   void readBuckets(const JsonNode &list, FunctionPlan &function);
   void readStep(const JsonNode &node, const FunctionPlan &function,
@@ -139,6 +140,20 @@ void PlanReader::readModules(const JsonNode &list) {
   }
 }
 
+ProductPlan PlanReader::readProduct(const JsonNode &node) {
+  ProductPlan product;
+  product.n = node["n"].integer(1, kMaxDimension);
+  product.k = node["k"].integer(1, kMaxDimension);
+  product.weightBits = node["weight_bits"].integer(1, 16);
+  product.panelChannels = node["panel_channels"].integer(1, kMaxU32);
+  product.rowBytes = node["row_bytes"].integer(product.k, kMaxDimension);
+  JsonNode operands = node["operands"];
+  size_t count = operands.size(1, kMaxArguments);
+  for (size_t i = 0; i < count; ++i)
+    product.operands.push_back(operands.at(i).string());
+  return product;
+}
+
 void PlanReader::readKernels(const JsonNode &list) {
   size_t count = list.size();
   int64_t lastModule = static_cast<int64_t>(plan.modules.size()) - 1;
@@ -164,6 +179,8 @@ void PlanReader::readKernels(const JsonNode &list) {
     if (node.has("programmatic_dependent_launch"))
       kernel.programmaticDependentLaunch =
           node["programmatic_dependent_launch"].boolean();
+    if (node.has("product"))
+      kernel.product = readProduct(node["product"]);
     plan.kernels.push_back(std::move(kernel));
   }
 }

@@ -6,7 +6,9 @@
 #include "odyssey/runtime/Status.h"
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <vector>
 
 namespace odyssey::bench {
 
@@ -28,6 +30,28 @@ struct ModelOptions {
 };
 /// Prints prefill and decode rates of a decoder.
 runtime::Status benchModel(const ModelOptions &options);
+
+struct GemmOptions {
+  std::vector<std::string> bundles;
+  std::string device = "auto";
+  /// Token counts to measure.
+  std::vector<int64_t> tokens;
+  /// Only products of this N or K.
+  std::optional<int64_t> n, k;
+  /// How long to measure each kernel.
+  double seconds = 0.1;
+  int minReplays = 5;
+  bool baselines = true;
+  /// The library of the baselines or its folder; empty to search for it.
+  std::string cublas;
+  bool json = false;
+  /// Also write the results to this file, as JSON; empty for none.
+  std::string output;
+};
+/// Measures every W4A8 product of the bundles, each first compared with the
+/// reference, and the vendor's products of the same shapes beside them.
+/// DataLoss when a result is wrong; what was measured is written all the same.
+runtime::Status benchGemm(const GemmOptions &options);
 
 } // namespace odyssey::bench
 

@@ -37,12 +37,45 @@ int main(int argc, char **argv) {
   modelCommand->add_option("--runs", model.runs)->check(CLI::PositiveNumber);
   modelCommand->add_flag("--json", model.json, "Print JSON");
 
+  bench::GemmOptions gemm;
+  CLI::App *gemmCommand = app.add_subcommand(
+      "gemm", "The W4A8 products of bundles, checked and measured one by one");
+  gemmCommand->add_option("BUNDLE", gemm.bundles, "Bundles or packs")
+      ->required();
+  gemmCommand->add_option("--device", gemm.device,
+                          "auto, cuda, cuda:N or emulator");
+  gemm.tokens = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096};
+  gemmCommand
+      ->add_option("--tokens", gemm.tokens,
+                   "Values of M (default: powers of two up to 4096)")
+      ->delimiter(',')
+      ->check(CLI::Range(int64_t(1), int64_t(1) << 20));
+  gemmCommand->add_option("--n", gemm.n, "Only products of this N");
+  gemmCommand->add_option("--k", gemm.k, "Only products of this K");
+  gemmCommand
+      ->add_option("--seconds", gemm.seconds,
+                   "How long to measure each kernel (default: 0.1)")
+      ->check(CLI::PositiveNumber);
+  gemmCommand
+      ->add_option("--min-replays", gemm.minReplays,
+                   "Samples of each at least (default: 5)")
+      ->check(CLI::PositiveNumber);
+  gemmCommand->add_flag("!--no-baselines", gemm.baselines,
+                        "Leave cuBLASLt out");
+  gemmCommand->add_option("--cublas", gemm.cublas,
+                          "libcublasLt.so or its folder (default: search for "
+                          "it)");
+  gemmCommand->add_flag("--json", gemm.json, "Print JSON");
+  gemmCommand->add_option("-o,--output", gemm.output,
+                          "Also write JSON to this file");
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError &error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
   runtime::Status status = *emulatorCommand ? bench::benchEmulator(emulator)
+                           : *gemmCommand   ? bench::benchGemm(gemm)
                                             : bench::benchModel(model);
   if (!status.ok()) {
     std::fprintf(stderr, "odyssey-bench: error: %s\n",

@@ -448,6 +448,28 @@ TEST_P(ConformanceTest, TimeGoesForward) {
   EXPECT_LT(*end - *begin, 60.0);
 }
 
+TEST_P(ConformanceTest, ReplaysAreTimedOneByOne) {
+  constexpr int kCount = 100000, kReplays = 5;
+  DeviceAddress buffer = upload(std::vector<int32_t>(kCount, 0));
+  kernel("increment");
+  expectOk(device->beginRecording());
+  for (int i = 0; i < 3; ++i)
+    expectOk(increment(buffer, kCount, 1));
+  auto graph = device->endRecording();
+  ASSERT_TRUE(graph.ok()) << graph.status().message();
+  auto seconds = device->timeReplays(*graph, kReplays);
+  ASSERT_TRUE(seconds.ok()) << seconds.status().message();
+  EXPECT_EQ(seconds->size(), size_t(kReplays));
+  for (double replay : *seconds) {
+    EXPECT_GT(replay, 0.0);
+    EXPECT_LT(replay, 60.0);
+  }
+  // One more replay than is measured.
+  EXPECT_EQ(download<int32_t>(buffer, 1)[0], 3 * (kReplays + 1));
+  EXPECT_EQ(device->timeReplays(GraphHandle(999), 1).status().code(),
+            StatusCode::NotFound);
+}
+
 //===----------------------------------------------------------------------===//
 // Faults
 //===----------------------------------------------------------------------===//

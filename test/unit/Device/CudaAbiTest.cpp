@@ -61,6 +61,12 @@ EXPECT_SAME(DeviceAttribute::ComputeCapabilityMinor,
             CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
 EXPECT_SAME(DeviceAttribute::MaxSharedMemoryPerBlockOptin,
             CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN);
+EXPECT_SAME(DeviceAttribute::ClockRateKilohertz, CU_DEVICE_ATTRIBUTE_CLOCK_RATE);
+EXPECT_SAME(DeviceAttribute::MemoryClockRateKilohertz,
+            CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE);
+EXPECT_SAME(DeviceAttribute::MemoryBusWidthBits,
+            CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH);
+EXPECT_SAME(DeviceAttribute::L2CacheBytes, CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE);
 EXPECT_SAME(FunctionAttribute::MaxThreadsPerBlock,
             CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK);
 EXPECT_SAME(FunctionAttribute::StaticSharedBytes,

@@ -326,6 +326,41 @@ TEST_F(CudaDeviceTest, TimeIsAddedUp) {
   EXPECT_DOUBLE_EQ(*device->timestamp(), 0.75);
 }
 
+TEST_F(CudaDeviceTest, ReplaysAreTimedWithoutWaitingInBetween) {
+  open();
+  ASSERT_TRUE(device->beginRecording().ok());
+  auto graph = device->endRecording();
+  ASSERT_TRUE(graph.ok());
+  fake->calls.clear();
+  int liveObjects = fake->liveObjects;
+  auto seconds = device->timeReplays(*graph, 2);
+  ASSERT_TRUE(seconds.ok()) << seconds.status().message();
+  EXPECT_THAT(*seconds, ElementsAre(0.25, 0.25));
+  EXPECT_THAT(
+      fake->calls,
+      ElementsAre("cuEventCreate", "cuEventCreate", "cuEventCreate",
+                  "cuGraphLaunch", "cuEventRecord", "cuGraphLaunch",
+                  "cuEventRecord", "cuGraphLaunch", "cuEventRecord",
+                  "cuStreamSynchronize", "cuEventElapsedTime",
+                  "cuEventElapsedTime", "cuEventDestroy_v2",
+                  "cuEventDestroy_v2", "cuEventDestroy_v2"));
+  EXPECT_EQ(fake->liveObjects, liveObjects);
+  // Events do not leak when something fails.
+  fake->failures["cuGraphLaunch"] = 2;
+  EXPECT_EQ(device->timeReplays(*graph, 2).status().code(),
+            StatusCode::ResourceExhausted);
+  EXPECT_EQ(fake->liveObjects, liveObjects);
+}
+
+TEST_F(CudaDeviceTest, KnowsItsRates) {
+  open();
+  // 2.619 GHz, two transfers a cycle, 5120 bits.
+  EXPECT_NEAR(device->properties().memoryBytesPerSecond, 3.352e12, 1e9);
+  EXPECT_DOUBLE_EQ(device->properties().clockHertz, 1.98e9);
+  EXPECT_EQ(device->properties().cacheBytes, size_t(50) << 20);
+  EXPECT_NE(cudaStream(*device), nullptr);
+}
+
 TEST_F(CudaDeviceTest, AFaultEndsTheDevice) {
   open();
   LaunchRequest request;

@@ -32,6 +32,11 @@ createCudaDevice(const CudaOptions &options = {});
 Result<std::vector<DeviceProperties>>
 listCudaDevices(const CudaOptions &options = {});
 
+/// The CUstream that all work of a GPU goes through, so that another library
+/// (cuBLAS) can put its own work between the runtime's, recordings included;
+/// its context is the primary one. Null for a device that is no GPU.
+void *cudaStream(Device &device);
+
 } // namespace odyssey::runtime
 
 #endif // ODYSSEY_RUNTIME_CUDA_H

@@ -56,6 +56,12 @@ struct DeviceProperties {
   size_t totalMemoryBytes = 0;
   /// Largest dynamic shared memory of one CTA, in bytes.
   size_t maxSharedBytesPerBlock = 0;
+  /// Of the last-level cache; 0 for a device without one.
+  size_t cacheBytes = 0;
+  /// The highest rates that the device announces, 0 where it announces none:
+  /// bytes per second to and from its memory, cycles per second of its cores.
+  double memoryBytesPerSecond = 0;
+  double clockHertz = 0;
 };
 
 /// The code of a module: PTX text, and optionally the cubin that ptxas made of
@@ -147,6 +153,11 @@ public:
   /// A time stamp in the stream of work, in seconds from an arbitrary origin,
   /// valid once everything before it has ended. Waits for that.
   virtual Result<double> timestamp() = 0;
+
+  /// Replays a graph `count` times back to back and returns the seconds that
+  /// each took. One more replay goes in front, which is not measured, so that
+  /// the device never waits for the host. The default takes time stamps.
+  virtual Result<std::vector<double>> timeReplays(GraphHandle graph, int count);
 };
 
 } // namespace odyssey::runtime

@@ -47,6 +47,20 @@ struct ModulePlan {
   int cubinCapability = 0;
 };
 
+/// The W4A8 product that a kernel computes (docs/numerics.md), for programs
+/// that run it with operands of their own.
+struct ProductPlan {
+  int64_t n = 0, k = 0;
+  int64_t weightBits = 0;
+  /// Output channels of a panel of packed weights (lib/Layout).
+  int64_t panelChannels = 0;
+  /// Bytes from one row of quantized activations to the next.
+  int64_t rowBytes = 0;
+  /// What the kernel's first arguments are: "x", "x_scales", "weights",
+  /// "weight_scales", "bias" where there is one, "result".
+  std::vector<std::string> operands;
+};
+
 struct KernelPlan {
   std::string name;
   uint32_t module = 0;
@@ -55,6 +69,7 @@ struct KernelPlan {
   Dim3 block, cluster;
   uint32_t sharedBytes = 0;
   bool programmaticDependentLaunch = false;
+  std::optional<ProductPlan> product;
 };
 
 /// `count * ceil(tokens / per)` CTAs, or `count` where `per` is 0.

@@ -1,0 +1,161 @@
+//===- Products.cpp - The W4A8 products of a bundle -----------------------===//
+
+#include "Products.h"
+
+#include <algorithm>
+
+using namespace odyssey;
+using namespace odyssey::bench;
+using namespace odyssey::runtime;
+
+static bool sameProduct(const ProductPlan &a, const ProductPlan &b) {
+  return a.n == b.n && a.k == b.k && a.weightBits == b.weightBits &&
+         a.operands == b.operands;
+}
+
+std::vector<ProductSite> bench::findProducts(const Plan &plan) {
+  std::vector<ProductSite> sites;
+  for (uint32_t f = 0; f < plan.functions.size(); ++f)
+    for (const BucketPlan &bucket : plan.functions[f].buckets)
+      for (const StepPlan &step : bucket.steps) {
+        const auto &product = plan.kernels[step.kernel].product;
+        if (!product)
+          continue;
+        bool known = std::any_of(
+            sites.begin(), sites.end(), [&](const ProductSite &site) {
+              return site.function == f && sameProduct(site.product, *product);
+            });
+        if (!known)
+          sites.push_back({f, *product});
+      }
+  return sites;
+}
+
+ProductLaunch bench::findLaunch(const Plan &plan, const ProductSite &site,
+                                int64_t tokens) {
+  const FunctionPlan &function = plan.functions[site.function];
+  size_t index =
+      function.bucketFor(tokens).value_or(function.buckets.size() - 1);
+  const BucketPlan &bucket = function.buckets[index];
+  for (const StepPlan &step : bucket.steps) {
+    const auto &product = plan.kernels[step.kernel].product;
+    if (product && sameProduct(*product, site.product))
+      return {&step, &bucket};
+  }
+  return {};
+}
+
+Result<std::unique_ptr<LoadedBundle>>
+LoadedBundle::open(const std::string &path, Device &device) {
+  std::unique_ptr<LoadedBundle> loaded(new LoadedBundle(device));
+  // Weights are not used.
+  ODYSSEY_ASSIGN_OR_RETURN(loaded->file,
+                           Bundle::open(path, {.checkWeights = false}));
+  const Plan &plan = loaded->plan();
+  ODYSSEY_RETURN_IF_ERROR(loaded->file->checkRunsOn(device.properties()));
+  for (size_t i = 0; i < plan.modules.size(); ++i) {
+    ODYSSEY_ASSIGN_OR_RETURN(ModuleHandle module,
+                             device.loadModule(loaded->file->moduleImage(i)));
+    loaded->modules.push_back(module);
+  }
+  for (const KernelPlan &kernel : plan.kernels) {
+    KernelHandle handle = KernelHandle(0);
+    if (kernel.product) {
+      ODYSSEY_ASSIGN_OR_RETURN(
+          handle,
+          device.getKernel(loaded->modules[kernel.module], kernel.name));
+    }
+    loaded->kernels.push_back(handle);
+  }
+  return loaded;
+}
+
+LoadedBundle::~LoadedBundle() {
+  for (ModuleHandle module : modules)
+    (void)device.unloadModule(module);
+  if (scratchAddress)
+    (void)device.free(scratchAddress);
+}
+
+Result<DeviceAddress> LoadedBundle::scratch(size_t bytes) {
+  if (bytes > scratchBytes) {
+    if (scratchAddress)
+      ODYSSEY_RETURN_IF_ERROR(device.free(scratchAddress));
+    scratchAddress = 0;
+    scratchBytes = 0;
+    ODYSSEY_ASSIGN_OR_RETURN(scratchAddress,
+                             device.allocate(bytes, "workspace"));
+    scratchBytes = bytes;
+    ODYSSEY_RETURN_IF_ERROR(device.fill(scratchAddress, 0, bytes));
+  }
+  return scratchAddress;
+}
+
+Status LoadedBundle::launch(const ProductLaunch &product, int64_t tokens,
+                            const OperandAddresses &operands) {
+  const StepPlan &step = *product.step;
+  const KernelPlan &kernel = plan().kernels[step.kernel];
+  auto refuse = [&](const std::string &what) {
+    return unsupported("kernel '" + kernel.name + "' has " + what +
+                       ", which odyssey-bench does not know");
+  };
+  auto operand = [&](const std::string &name) -> DeviceAddress {
+    if (name == "x")
+      return operands.x;
+    if (name == "x_scales")
+      return operands.xScales;
+    if (name == "weights")
+      return operands.weights;
+    if (name == "weight_scales")
+      return operands.weightScales;
+    if (name == "bias")
+      return operands.bias;
+    return name == "result" ? operands.result : 0;
+  };
+  arguments.clear();
+  const std::vector<std::string> &names = kernel.product->operands;
+  for (size_t i = 0; i < step.arguments.size(); ++i) {
+    const ArgumentPlan &argument = step.arguments[i];
+    if (i < names.size()) {
+      DeviceAddress address = operand(names[i]);
+      if (!address)
+        return refuse("the operand '" + names[i] + "'");
+      arguments.push_back(KernelArgument::address(address));
+      continue;
+    }
+    switch (argument.kind) {
+    case ArgumentPlan::Kind::Tokens:
+      arguments.push_back(KernelArgument::i32(static_cast<int32_t>(tokens)));
+      break;
+    case ArgumentPlan::Kind::I32:
+      arguments.push_back(
+          KernelArgument::i32(static_cast<int32_t>(argument.value)));
+      break;
+    case ArgumentPlan::Kind::Workspace: {
+      // Sized for the bucket; more tokens need more.
+      size_t bytes = product.bucket->workspaceBytes;
+      if (tokens > product.bucket->tokens)
+        bytes *= static_cast<size_t>((tokens + product.bucket->tokens - 1) /
+                                     product.bucket->tokens);
+      ODYSSEY_ASSIGN_OR_RETURN(DeviceAddress base, scratch(bytes));
+      arguments.push_back(
+          KernelArgument::address(base + static_cast<uint64_t>(argument.value)));
+      break;
+    }
+    default:
+      return refuse("a further argument");
+    }
+  }
+  LaunchRequest request;
+  request.kernel = kernels[step.kernel];
+  auto blocks = [&](size_t i) {
+    return static_cast<uint32_t>(step.grid[i].blocks(tokens));
+  };
+  request.grid = {blocks(0), blocks(1), blocks(2)};
+  request.block = kernel.block;
+  request.cluster = kernel.cluster;
+  request.sharedBytes = kernel.sharedBytes;
+  request.programmaticDependentLaunch = kernel.programmaticDependentLaunch;
+  request.arguments = arguments;
+  return device.launch(request).withContext("kernel '" + kernel.name + "'");
+}

@@ -1,0 +1,162 @@
+//===- SampleCheck.cpp - Results against the reference --------------------===//
+
+#include "SampleCheck.h"
+
+#include "odyssey/Frontend/Checkpoint/Half.h"
+#include "odyssey/Layout/PackedWeights.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+
+using namespace odyssey;
+using namespace odyssey::bench;
+using namespace odyssey::runtime;
+
+namespace {
+constexpr int64_t kSampledRows = 8, kSampledChannels = 64;
+} // namespace
+
+std::vector<int64_t> bench::sampleIndices(int64_t size, int64_t count) {
+  count = std::min(size, count);
+  std::vector<int64_t> indices;
+  for (int64_t i = 0; i < count; ++i) {
+    // One in each of `count` parts, at places that share no pattern with tiles.
+    int64_t begin = i * size / count, end = (i + 1) * size / count;
+    indices.push_back(begin + i * 7919 % (end - begin));
+  }
+  indices.back() = size - 1;
+  return indices;
+}
+
+/// A value of 8 bits of the activations.
+static int32_t activation(const HostOperands &operands, int64_t row,
+                          int64_t k) {
+  return static_cast<int8_t>(
+      (*operands.x)[static_cast<size_t>(row * operands.k + k)]);
+}
+
+/// Compares `expected(row, channel)` with sampled results of `elementBytes`
+/// bytes by `isRight(expected, bits)`.
+template <typename Expected, typename IsRight>
+static Result<int64_t>
+checkSamples(Device &device, const HostOperands &operands,
+             DeviceAddress result, size_t elementBytes,
+             const Expected &expected, const IsRight &isRight) {
+  size_t rowBytes = static_cast<size_t>(operands.n) * elementBytes;
+  std::vector<uint8_t> row(rowBytes);
+  std::vector<int64_t> channels = sampleIndices(operands.n, kSampledChannels);
+  int64_t compared = 0;
+  for (int64_t m : sampleIndices(operands.m, kSampledRows)) {
+    ODYSSEY_RETURN_IF_ERROR(device.copyToHost(
+        row.data(), result + static_cast<size_t>(m) * rowBytes, rowBytes));
+    for (int64_t n : channels) {
+      uint32_t bits = 0;
+      memcpy(&bits, row.data() + static_cast<size_t>(n) * elementBytes,
+             elementBytes);
+      auto want = expected(m, n);
+      std::string difference = isRight(want, bits);
+      if (!difference.empty())
+        return dataLoss("wrong result for token " + std::to_string(m) +
+                        ", channel " + std::to_string(n) + ": " + difference);
+      ++compared;
+    }
+  }
+  return compared;
+}
+
+Result<int64_t> bench::checkW4A8(Device &device, const HostOperands &operands,
+                                 const ProductPlan &product,
+                                 DeviceAddress result) {
+  layout::PackedWeights packed{operands.n, operands.k, product.panelChannels};
+  auto expected = [&](int64_t m, int64_t n) {
+    int32_t sum = 0;
+    for (int64_t k = 0; k < operands.k; ++k) {
+      layout::NibblePosition at = packed.position(n, k);
+      uint8_t byte = operands.weights->byte(operands.weightsOffset +
+                                            static_cast<size_t>(at.byte));
+      // 16 times the weight, as the kernel unpacks it.
+      int8_t weight =
+          static_cast<int8_t>(at.high ? byte & 0xf0 : byte << 4 & 0xf0);
+      sum += activation(operands, m, k) * weight;
+    }
+    float value = static_cast<float>(sum) *
+                  ((*operands.weightScales)[static_cast<size_t>(n)] / 16);
+    value *= (*operands.xScales)[static_cast<size_t>(m)];
+    if (operands.bias) {
+      const std::vector<uint8_t> &bias = *operands.bias;
+      size_t at = 2 * static_cast<size_t>(n);
+      value +=
+          halfToFloat(static_cast<uint16_t>(bias[at] | bias[at + 1] << 8));
+    }
+    return floatToHalf(value);
+  };
+  return checkSamples(device, operands, result, sizeof(uint16_t), expected,
+                      [](uint16_t want, uint32_t bits) -> std::string {
+                        if (want == bits)
+                          return "";
+                        char text[64];
+                        snprintf(text, sizeof(text),
+                                 "expected fp16 0x%04x, got 0x%04x", want,
+                                 static_cast<unsigned>(bits));
+                        return text;
+                      });
+}
+
+Result<int64_t> bench::checkInt8(Device &device, const HostOperands &operands,
+                                 DeviceAddress result) {
+  auto expected = [&](int64_t m, int64_t n) {
+    int32_t sum = 0;
+    size_t row = operands.weightsOffset + static_cast<size_t>(n * operands.k);
+    for (int64_t k = 0; k < operands.k; ++k)
+      sum += activation(operands, m, k) *
+             static_cast<int8_t>(
+                 operands.weights->byte(row + static_cast<size_t>(k)));
+    return sum;
+  };
+  return checkSamples(
+      device, operands, result, sizeof(int32_t), expected,
+      [](int32_t want, uint32_t bits) -> std::string {
+        if (want == static_cast<int32_t>(bits))
+          return "";
+        return "expected " + std::to_string(want) + ", got " +
+               std::to_string(static_cast<int32_t>(bits));
+      });
+}
+
+Result<int64_t> bench::checkHalf(Device &device, const HostOperands &operands,
+                                 DeviceAddress result) {
+  struct Bounds {
+    double value, magnitude;
+  };
+  auto expected = [&](int64_t m, int64_t n) {
+    Bounds sum{0, 0};
+    size_t row =
+        operands.weightsOffset + 2 * static_cast<size_t>(n * operands.k);
+    const std::vector<uint8_t> &x = *operands.xHalf;
+    for (int64_t k = 0; k < operands.k; ++k) {
+      size_t at = 2 * static_cast<size_t>(m * operands.k + k);
+      double product =
+          static_cast<double>(halfToFloat(
+              static_cast<uint16_t>(x[at] | x[at + 1] << 8))) *
+          halfToFloat(operands.weights->half(row + 2 * static_cast<size_t>(k)));
+      sum.value += product;
+      sum.magnitude += std::fabs(product);
+    }
+    return sum;
+  };
+  return checkSamples(
+      device, operands, result, sizeof(uint16_t), expected,
+      [](const Bounds &want, uint32_t bits) -> std::string {
+        double got = halfToFloat(static_cast<uint16_t>(bits));
+        // Half a unit of the result, and fp32's rounding of the partial sums
+        // (2^-14 of their magnitudes is generous).
+        double tolerance =
+            std::fabs(want.value) * 0x1p-10 + want.magnitude * 0x1p-14;
+        if (std::fabs(got - want.value) <= tolerance)
+          return "";
+        return "expected " + std::to_string(want.value) + ", got " +
+               std::to_string(got);
+      });
+}
