@@ -165,8 +165,7 @@ llvm::Error PlanBuilder::addKernels() {
 void PlanBuilder::addProduct(graph::LaunchOp launch, int64_t kernel) {
   auto findPacked = [](Value value) {
     auto type = dyn_cast<RankedTensorType>(value.getType());
-    return type &&
-           isa_and_nonnull<fastgemm::PackedAttr>(type.getEncoding());
+    return type && isa_and_nonnull<fastgemm::PackedAttr>(type.getEncoding());
   };
   auto weights = llvm::find_if(launch->getOperands(), findPacked);
   json::Object &entry = *kernels[kernel].getAsObject();
@@ -175,12 +174,13 @@ void PlanBuilder::addProduct(graph::LaunchOp launch, int64_t kernel) {
   auto type = cast<RankedTensorType>((*weights).getType());
   auto x = cast<RankedTensorType>(launch->getOperand(0).getType());
   auto rows = dyn_cast_or_null<fastgemm::RowsAttr>(x.getEncoding());
+  auto swizzled = dyn_cast_or_null<fastgemm::SwizzledAttr>(x.getEncoding());
   // In the order of the operands of odyssey.matmul, then the result.
   json::Array operands{"x", "x_scales", "weights", "weight_scales"};
   if (launch->getNumOperands() > operands.size())
     operands.push_back("bias");
   operands.push_back("result");
-  entry["product"] = json::Object{
+  json::Object product{
       {"n", type.getDimSize(0)},
       {"k", type.getDimSize(1)},
       {"weight_bits", 4},
@@ -188,6 +188,9 @@ void PlanBuilder::addProduct(graph::LaunchOp launch, int64_t kernel) {
        cast<fastgemm::PackedAttr>(type.getEncoding()).getChannels()},
       {"row_bytes", rows ? rows.getStride() : type.getDimSize(1)},
       {"operands", std::move(operands)}};
+  if (swizzled)
+    product["swizzled_tokens"] = swizzled.getTokens();
+  entry["product"] = std::move(product);
 }
 
 int64_t PlanBuilder::constantIndex(Operation *op) {

@@ -273,9 +273,9 @@ Result<std::vector<double>> CudaDevice::timeReplays(GraphHandle graph,
     std::vector<double> seconds;
     for (size_t i = 1; i < marks.size(); ++i) {
       float milliseconds = 0;
-      ODYSSEY_RETURN_IF_ERROR(check(
-          driver->eventElapsedTime(&milliseconds, marks[i - 1], marks[i]),
-          what));
+      ODYSSEY_RETURN_IF_ERROR(
+          check(driver->eventElapsedTime(&milliseconds, marks[i - 1], marks[i]),
+                what));
       seconds.push_back(static_cast<double>(milliseconds) * 1e-3);
     }
     return seconds;

@@ -7,6 +7,7 @@
 #include "Products.h"
 #include "SampleCheck.h"
 
+#include "odyssey/Layout/SwizzledActivations.h"
 #include "odyssey/runtime/DeviceRegistry.h"
 
 #include <nlohmann/json.hpp>
@@ -35,13 +36,16 @@ constexpr double kTuningShare = 0.1;
 class ProductOperands {
 public:
   explicit ProductOperands(Device &device)
-      : x(device), xPadded(device), xHalf(device),
-        xScales(device), weightScales(device), bias(device), result(device) {}
+      : x(device), xPadded(device), xHalf(device), xScales(device),
+        weightScales(device), bias(device), result(device) {}
 
   Status prepare(const ProductPlan &product, int64_t maxTokens);
 
-  OperandAddresses addresses(DeviceAddress weights) const {
-    return {xPadded.address() ? xPadded.address() : x.address(),
+  /// Those of a kernel that reads its activations as `swizzledTokens` says.
+  OperandAddresses addresses(int64_t swizzledTokens,
+                             DeviceAddress weights) const {
+    DeviceAddress rows = xPadded.address() ? xPadded.address() : x.address();
+    return {swizzledTokens ? xSwizzled.at(swizzledTokens).address() : rows,
             xScales.address(),
             weights,
             weightScales.address(),
@@ -61,6 +65,8 @@ public:
             &weights,
             offset};
   }
+  /// Makes the activations in tiles of `tokens` tokens, if `tokens` is not 0.
+  Status swizzle(int64_t tokens);
   DeviceAddress denseX() const { return x.address(); }
   DeviceAddress halfX() const { return xHalf.address(); }
   DeviceAddress output() const { return result.address(); }
@@ -70,6 +76,8 @@ private:
   std::vector<uint8_t> xBytes, halfBytes, biasBytes;
   std::vector<float> xScaleValues, weightScaleValues;
   PatternBuffer x, xPadded, xHalf, xScales, weightScales, bias, result;
+  /// By the tokens of a tile.
+  std::map<int64_t, PatternBuffer> xSwizzled;
 };
 
 std::vector<uint8_t> bytesOf(const std::vector<float> &values) {
@@ -99,16 +107,28 @@ Status ProductOperands::prepare(const ProductPlan &plan, int64_t maxTokens) {
   }
   ODYSSEY_RETURN_IF_ERROR(
       xHalf.reserve(halfBytes.size(), halfBytes, "fp16 activations"));
-  ODYSSEY_RETURN_IF_ERROR(xScales.reserve(rows * sizeof(float),
-                                          bytesOf(xScaleValues),
-                                          "scales of activations"));
-  ODYSSEY_RETURN_IF_ERROR(weightScales.reserve(n * sizeof(float),
-                                               bytesOf(weightScaleValues),
-                                               "scales of weights"));
+  ODYSSEY_RETURN_IF_ERROR(xScales.reserve(
+      rows * sizeof(float), bytesOf(xScaleValues), "scales of activations"));
+  ODYSSEY_RETURN_IF_ERROR(weightScales.reserve(
+      n * sizeof(float), bytesOf(weightScaleValues), "scales of weights"));
   ODYSSEY_RETURN_IF_ERROR(bias.reserve(biasBytes.size(), biasBytes, "bias"));
   // int32 for the int8 baseline.
   return result.reserve(rows * n * sizeof(int32_t),
                         std::vector<uint8_t>(size_t(1) << 20, 0xff), "result");
+}
+
+Status ProductOperands::swizzle(int64_t tokens) {
+  if (tokens == 0 || xSwizzled.contains(tokens))
+    return Status::success();
+  layout::SwizzledActivations layout{product.k, tokens};
+  int64_t rows = static_cast<int64_t>(xBytes.size()) / product.k;
+  std::vector<uint8_t> tiles(static_cast<size_t>(layout.bytes(rows)), 0);
+  for (int64_t row = 0; row < rows; ++row)
+    for (int64_t k = 0; k < product.k; ++k)
+      tiles[static_cast<size_t>(layout.position(row, k))] =
+          xBytes[static_cast<size_t>(row * product.k + k)];
+  return xSwizzled.try_emplace(tokens, x.owner())
+      .first->second.reserve(tiles.size(), tiles, "swizzled activations");
 }
 
 class GemmBenchmark {
@@ -129,10 +149,10 @@ private:
   void loadBaselines();
   Status runSite(LoadedBundle &bundle, const ProductSite &site);
   Status runProduct(LoadedBundle &bundle, const ProductSite &site,
-                    const ProductOperands &operands, int64_t tokens);
+                    ProductOperands &operands, int64_t tokens);
   Status measureKernel(LoadedBundle &bundle, const ProductSite &site,
-                       const ProductLaunch &launch,
-                       const ProductOperands &operands, GemmResult &result);
+                       const ProductLaunch &launch, ProductOperands &operands,
+                       GemmResult &result);
   Result<const std::vector<BaselineResult> *>
   baselines(const ProductOperands &operands, int64_t m, int64_t n, int64_t k);
   Result<BaselineResult> measureBaseline(BaselineKind kind,
@@ -163,8 +183,7 @@ void GemmBenchmark::loadBaselines() {
       cublas ? cublas->name() : "none: " + loaded.status().message();
 }
 
-MeasureOptions GemmBenchmark::measureOptions(int rotation,
-                                             double share) const {
+MeasureOptions GemmBenchmark::measureOptions(int rotation, double share) const {
   MeasureOptions result;
   result.rotation = rotation;
   result.seconds = options.seconds * share;
@@ -182,18 +201,22 @@ size_t copyStride(size_t matrixBytes) {
 Status GemmBenchmark::measureKernel(LoadedBundle &bundle,
                                     const ProductSite &site,
                                     const ProductLaunch &launch,
-                                    const ProductOperands &operands,
+                                    ProductOperands &operands,
                                     GemmResult &result) {
   const ProductPlan &product = site.product;
   size_t stride = copyStride(packedBytes(product));
   int copies = rotatingCopies(stride, device.properties().cacheBytes);
-  ODYSSEY_RETURN_IF_ERROR(
-      bytes.reserve(static_cast<size_t>(copies) * stride,
-                    randomBytes(kPatternBytes, /*seed=*/6), "weights"));
+  ODYSSEY_RETURN_IF_ERROR(bytes.reserve(static_cast<size_t>(copies) * stride,
+                                        randomBytes(kPatternBytes, /*seed=*/6),
+                                        "weights"));
+  int64_t swizzled =
+      bundle.plan().kernels[launch.step->kernel].product->swizzledTokens;
+  ODYSSEY_RETURN_IF_ERROR(operands.swizzle(swizzled));
   auto enqueue = [&](int i) {
     size_t offset = static_cast<size_t>(i % copies) * stride;
-    return bundle.launch(launch, result.m,
-                         operands.addresses(bytes.address() + offset));
+    return bundle.launch(
+        launch, result.m,
+        operands.addresses(swizzled, bytes.address() + offset));
   };
   bool hasBias = std::find(product.operands.begin(), product.operands.end(),
                            "bias") != product.operands.end();
@@ -206,18 +229,16 @@ Status GemmBenchmark::measureKernel(LoadedBundle &bundle,
           device.fill(operands.output(), 0xff, resultBytes));
       ODYSSEY_RETURN_IF_ERROR(enqueue(copy));
     }
-    HostOperands host =
-        operands.host(result.m, bytes, static_cast<size_t>(copy) * stride,
-                      hasBias);
+    HostOperands host = operands.host(
+        result.m, bytes, static_cast<size_t>(copy) * stride, hasBias);
     ODYSSEY_ASSIGN_OR_RETURN(
-        int64_t compared,
-        checkW4A8(device, host, product, operands.output()));
+        int64_t compared, checkW4A8(device, host, product, operands.output()));
     result.samples += compared;
     return Status::success();
   };
   ODYSSEY_RETURN_IF_ERROR(check(0, /*run=*/true));
-  ODYSSEY_ASSIGN_OR_RETURN(
-      Timing timing, measure(device, enqueue, measureOptions(copies, 1)));
+  ODYSSEY_ASSIGN_OR_RETURN(Timing timing,
+                           measure(device, enqueue, measureOptions(copies, 1)));
   // The last launch of a graph was on the last copy.
   ODYSSEY_RETURN_IF_ERROR(check(copies - 1, /*run=*/false));
   result.timing = timing;
@@ -265,10 +286,9 @@ Status GemmBenchmark::measureAlgorithms(const CublasLtProduct &product,
   ODYSSEY_ASSIGN_OR_RETURN(Timing timing, time(*best, 1));
   HostOperands host = operands.host(
       m, arena, static_cast<size_t>(copies - 1) * stride, /*hasBias=*/false);
-  ODYSSEY_RETURN_IF_ERROR(
-      (half ? checkHalf(device, host, operands.output())
-            : checkInt8(device, host, operands.output()))
-          .status());
+  ODYSSEY_RETURN_IF_ERROR((half ? checkHalf(device, host, operands.output())
+                                : checkInt8(device, host, operands.output()))
+                              .status());
   result.timing = timing;
   result.tokens = product.m();
   result.algorithms = static_cast<int64_t>(product.algorithms());
@@ -293,8 +313,7 @@ GemmBenchmark::measureBaseline(BaselineKind kind,
   }
   if (!product)
     return result;
-  Status status =
-      measureAlgorithms(*product, kind, operands, m, n, k, result);
+  Status status = measureAlgorithms(*product, kind, operands, m, n, k, result);
   if (status.code() == StatusCode::DeviceFault)
     return status.withContext(result.name);
   result.note = status.message();
@@ -316,8 +335,7 @@ GemmBenchmark::baselines(const ProductOperands &operands, int64_t m, int64_t n,
 }
 
 Status GemmBenchmark::runProduct(LoadedBundle &bundle, const ProductSite &site,
-                                 const ProductOperands &operands,
-                                 int64_t tokens) {
+                                 ProductOperands &operands, int64_t tokens) {
   ProductLaunch launch = findLaunch(bundle.plan(), site, tokens);
   if (!launch.step)
     return Status::success();
@@ -352,9 +370,9 @@ Status GemmBenchmark::runSite(LoadedBundle &bundle, const ProductSite &site) {
       options.k.value_or(site.product.k) != site.product.k)
     return Status::success();
   ProductOperands operands(device);
-  ODYSSEY_RETURN_IF_ERROR(operands.prepare(
-      site.product,
-      *std::max_element(options.tokens.begin(), options.tokens.end())));
+  ODYSSEY_RETURN_IF_ERROR(
+      operands.prepare(site.product, *std::max_element(options.tokens.begin(),
+                                                       options.tokens.end())));
   for (int64_t tokens : options.tokens) {
     if (!options.json)
       std::fprintf(stderr, "odyssey-bench: %lld x %lld x %lld\r",

@@ -105,10 +105,10 @@ Result<std::unique_ptr<CublasLt>> CublasLt::load(const std::string &path,
     }
   }
   if (!library)
-    return notFound("no cuBLASLt (" +
-                    (path.empty() ? std::string(kNames[0]) + " or older"
-                                  : path) +
-                    ") on this machine");
+    return notFound(
+        "no cuBLASLt (" +
+        (path.empty() ? std::string(kNames[0]) + " or older" : path) +
+        ") on this machine");
 
   std::unique_ptr<CublasLt> result(new CublasLt(device));
   result->file = file;
@@ -156,10 +156,9 @@ std::string CublasLt::name() const {
 Result<std::unique_ptr<CublasLtProduct>>
 CublasLt::prepare(BaselineKind kind, int64_t m, int64_t n, int64_t k) const {
   bool half = kind == BaselineKind::Half;
-  const std::string what = std::string("cuBLASLt ") +
-                           (half ? "fp16" : "int8") + " product of " +
-                           std::to_string(m) + " x " + std::to_string(n) +
-                           " x " + std::to_string(k);
+  const std::string what = std::string("cuBLASLt ") + (half ? "fp16" : "int8") +
+                           " product of " + std::to_string(m) + " x " +
+                           std::to_string(n) + " x " + std::to_string(k);
   auto check = [&](int status, const char *function) {
     return status == kSuccess
                ? Status::success()
@@ -199,18 +198,17 @@ CublasLt::prepare(BaselineKind kind, int64_t m, int64_t n, int64_t k) const {
   ODYSSEY_RETURN_IF_ERROR(check(functions.preferenceCreate(&preference),
                                 "cublasLtMatmulPreferenceCreate"));
   size_t workspaceBytes = kWorkspaceBytes;
-  Status limited = check(functions.preferenceSetAttribute(
-                             preference, kPreferenceMaxWorkspaceBytes,
-                             &workspaceBytes, sizeof(workspaceBytes)),
-                         "cublasLtMatmulPreferenceSetAttribute");
+  Status limited = check(
+      functions.preferenceSetAttribute(preference, kPreferenceMaxWorkspaceBytes,
+                                       &workspaceBytes, sizeof(workspaceBytes)),
+      "cublasLtMatmulPreferenceSetAttribute");
   product->heuristics.resize(kMaxAlgorithms);
   int found = 0;
   // An error here means that there is no algorithm.
-  if (functions.getHeuristic(handle, product->description,
-                             product->weightsLayout, product->xLayout,
-                             product->yLayout, product->yLayout, preference,
-                             kMaxAlgorithms, product->heuristics.data(),
-                             &found) != kSuccess)
+  if (functions.getHeuristic(
+          handle, product->description, product->weightsLayout,
+          product->xLayout, product->yLayout, product->yLayout, preference,
+          kMaxAlgorithms, product->heuristics.data(), &found) != kSuccess)
     found = 0;
   functions.preferenceDestroy(preference);
   ODYSSEY_RETURN_IF_ERROR(limited);

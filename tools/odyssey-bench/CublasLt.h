@@ -96,8 +96,8 @@ enum class BaselineKind {
   Int8,
 };
 
-/// One product y[m, n] = sum_k x[m, k] w[n, k], all row-major and dense, and the
-/// algorithms that the library proposes for it, the best guess first.
+/// One product y[m, n] = sum_k x[m, k] w[n, k], all row-major and dense, and
+/// the algorithms that the library proposes for it, the best guess first.
 class CublasLtProduct {
 public:
   ~CublasLtProduct();

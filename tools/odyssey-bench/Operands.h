@@ -33,14 +33,17 @@ struct OperandAddresses {
 /// A device buffer filled by repeating a block of host memory.
 class PatternBuffer {
 public:
-  PatternBuffer(runtime::Device &device) : device(device) {}
+  explicit PatternBuffer(runtime::Device &device) : device(device) {}
   ~PatternBuffer();
+  PatternBuffer(const PatternBuffer &) = delete;
+  PatternBuffer &operator=(const PatternBuffer &) = delete;
 
-  /// Makes the buffer at least `bytes` long. The pattern's length is no multiple
-  /// of 256, so that buffers at different offsets differ.
+  /// Makes the buffer at least `bytes` long. The pattern's length is no
+  /// multiple of 256, so that buffers at different offsets differ.
   runtime::Status reserve(size_t bytes, const std::vector<uint8_t> &block,
                           const std::string &label);
 
+  runtime::Device &owner() const { return device; }
   runtime::DeviceAddress address() const { return where; }
   size_t bytes() const { return size; }
   uint8_t byte(size_t offset) const { return pattern[offset % pattern.size()]; }

@@ -11,8 +11,8 @@
 
 namespace odyssey::bench {
 
-/// Prints `json` where `print` is set, and writes it to `file` where that is not
-/// empty. IoError when it cannot be written.
+/// Prints `json` where `print` is set, and writes it to `file` where that is
+/// not empty. IoError when it cannot be written.
 runtime::Status writeJson(const nlohmann::ordered_json &json, bool print,
                           const std::string &file);
 

@@ -138,8 +138,8 @@ Status LoadedBundle::launch(const ProductLaunch &product, int64_t tokens,
         bytes *= static_cast<size_t>((tokens + product.bucket->tokens - 1) /
                                      product.bucket->tokens);
       ODYSSEY_ASSIGN_OR_RETURN(DeviceAddress base, scratch(bytes));
-      arguments.push_back(
-          KernelArgument::address(base + static_cast<uint64_t>(argument.value)));
+      arguments.push_back(KernelArgument::address(
+          base + static_cast<uint64_t>(argument.value)));
       break;
     }
     default:

@@ -1,8 +1,8 @@
 //===- Products.h - The W4A8 products of a bundle ---------------*- C++ -*-===//
 //
 // Finds the products in a bundle's plan and runs their kernels with operands of
-// the benchmark's own, so that a bundle needs no weights, and one product can be
-// run alone, many times, and with any number of tokens.
+// the benchmark's own, so that a bundle needs no weights, and one product can
+// be run alone, many times, and with any number of tokens.
 //
 //===----------------------------------------------------------------------===//
 

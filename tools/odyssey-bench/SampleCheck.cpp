@@ -41,9 +41,9 @@ static int32_t activation(const HostOperands &operands, int64_t row,
 /// bytes by `isRight(expected, bits)`.
 template <typename Expected, typename IsRight>
 static Result<int64_t>
-checkSamples(Device &device, const HostOperands &operands,
-             DeviceAddress result, size_t elementBytes,
-             const Expected &expected, const IsRight &isRight) {
+checkSamples(Device &device, const HostOperands &operands, DeviceAddress result,
+             size_t elementBytes, const Expected &expected,
+             const IsRight &isRight) {
   size_t rowBytes = static_cast<size_t>(operands.n) * elementBytes;
   std::vector<uint8_t> row(rowBytes);
   std::vector<int64_t> channels = sampleIndices(operands.n, kSampledChannels);
@@ -87,8 +87,7 @@ Result<int64_t> bench::checkW4A8(Device &device, const HostOperands &operands,
     if (operands.bias) {
       const std::vector<uint8_t> &bias = *operands.bias;
       size_t at = 2 * static_cast<size_t>(n);
-      value +=
-          halfToFloat(static_cast<uint16_t>(bias[at] | bias[at + 1] << 8));
+      value += halfToFloat(static_cast<uint16_t>(bias[at] | bias[at + 1] << 8));
     }
     return floatToHalf(value);
   };
@@ -115,14 +114,13 @@ Result<int64_t> bench::checkInt8(Device &device, const HostOperands &operands,
                  operands.weights->byte(row + static_cast<size_t>(k)));
     return sum;
   };
-  return checkSamples(
-      device, operands, result, sizeof(int32_t), expected,
-      [](int32_t want, uint32_t bits) -> std::string {
-        if (want == static_cast<int32_t>(bits))
-          return "";
-        return "expected " + std::to_string(want) + ", got " +
-               std::to_string(static_cast<int32_t>(bits));
-      });
+  return checkSamples(device, operands, result, sizeof(int32_t), expected,
+                      [](int32_t want, uint32_t bits) -> std::string {
+                        if (want == static_cast<int32_t>(bits))
+                          return "";
+                        return "expected " + std::to_string(want) + ", got " +
+                               std::to_string(static_cast<int32_t>(bits));
+                      });
 }
 
 Result<int64_t> bench::checkHalf(Device &device, const HostOperands &operands,
@@ -138,25 +136,24 @@ Result<int64_t> bench::checkHalf(Device &device, const HostOperands &operands,
     for (int64_t k = 0; k < operands.k; ++k) {
       size_t at = 2 * static_cast<size_t>(m * operands.k + k);
       double product =
-          static_cast<double>(halfToFloat(
-              static_cast<uint16_t>(x[at] | x[at + 1] << 8))) *
+          static_cast<double>(
+              halfToFloat(static_cast<uint16_t>(x[at] | x[at + 1] << 8))) *
           halfToFloat(operands.weights->half(row + 2 * static_cast<size_t>(k)));
       sum.value += product;
       sum.magnitude += std::fabs(product);
     }
     return sum;
   };
-  return checkSamples(
-      device, operands, result, sizeof(uint16_t), expected,
-      [](const Bounds &want, uint32_t bits) -> std::string {
-        double got = halfToFloat(static_cast<uint16_t>(bits));
-        // Half a unit of the result, and fp32's rounding of the partial sums
-        // (2^-14 of their magnitudes is generous).
-        double tolerance =
-            std::fabs(want.value) * 0x1p-10 + want.magnitude * 0x1p-14;
-        if (std::fabs(got - want.value) <= tolerance)
-          return "";
-        return "expected " + std::to_string(want.value) + ", got " +
-               std::to_string(got);
-      });
+  return checkSamples(device, operands, result, sizeof(uint16_t), expected,
+                      [](const Bounds &want, uint32_t bits) -> std::string {
+                        double got = halfToFloat(static_cast<uint16_t>(bits));
+                        // Half a unit of the result, and fp32's rounding of the
+                        // partial sums (2^-14 of their magnitudes is generous).
+                        double tolerance = std::fabs(want.value) * 0x1p-10 +
+                                           want.magnitude * 0x1p-14;
+                        if (std::fabs(got - want.value) <= tolerance)
+                          return "";
+                        return "expected " + std::to_string(want.value) +
+                               ", got " + std::to_string(got);
+                      });
 }

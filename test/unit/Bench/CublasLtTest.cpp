@@ -62,8 +62,7 @@ struct Operands {
       : xBytes(half ? randomHalves(kM * kK, 1) : randomBytes(kM * kK, 1)),
         x(device), weights(device), y(device) {
     size_t width = half ? 2 : 1;
-    auto pattern =
-        half ? randomHalves(kN * kK, 2) : randomBytes(kN * kK, 2);
+    auto pattern = half ? randomHalves(kN * kK, 2) : randomBytes(kN * kK, 2);
     EXPECT_TRUE(x.reserve(xBytes.size(), xBytes, "x").ok());
     EXPECT_TRUE(weights.reserve(kN * kK * width, pattern, "w").ok());
     EXPECT_TRUE(y.reserve(kM * kN * 4, {0xff, 0xff, 0xff, 0xff}, "y").ok());
@@ -144,9 +143,9 @@ TEST_F(CublasLtTest, AFailingProductIsAnError) {
   ASSERT_TRUE(product.ok());
   Operands operands(*device, /*half=*/false);
   fake->matmulStatus = 13;
-  Status status = (*product)->launch(0, operands.x.address(),
-                                     operands.weights.address(),
-                                     operands.y.address());
+  Status status =
+      (*product)->launch(0, operands.x.address(), operands.weights.address(),
+                         operands.y.address());
   EXPECT_THAT(status.message(), HasSubstr("returns status 13"));
 }
 

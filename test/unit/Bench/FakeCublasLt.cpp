@@ -53,7 +53,8 @@ template <typename T>
 T element(const void *matrix, const FakeLayout &layout, uint64_t row,
           uint64_t column) {
   T value;
-  uint64_t index = column * static_cast<uint64_t>(layout.leadingDimension) + row;
+  uint64_t index =
+      column * static_cast<uint64_t>(layout.leadingDimension) + row;
   memcpy(&value, static_cast<const char *>(matrix) + index * sizeof(T),
          sizeof(T));
   return value;
@@ -169,8 +170,9 @@ int cublasLtMatmul(int *, FakeDescription *description, const void *alpha,
       int32_t integerSum = 0;
       for (uint64_t i = 0; i < k; ++i)
         if (half)
-          sum += odyssey::halfToFloat(element<uint16_t>(a, *aLayout, i, row)) *
-                 odyssey::halfToFloat(element<uint16_t>(b, *bLayout, i, column));
+          sum +=
+              odyssey::halfToFloat(element<uint16_t>(a, *aLayout, i, row)) *
+              odyssey::halfToFloat(element<uint16_t>(b, *bLayout, i, column));
         else
           integerSum += element<int8_t>(a, *aLayout, i, row) *
                         element<int8_t>(b, *bLayout, i, column);

@@ -61,7 +61,8 @@ EXPECT_SAME(DeviceAttribute::ComputeCapabilityMinor,
             CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
 EXPECT_SAME(DeviceAttribute::MaxSharedMemoryPerBlockOptin,
             CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN);
-EXPECT_SAME(DeviceAttribute::ClockRateKilohertz, CU_DEVICE_ATTRIBUTE_CLOCK_RATE);
+EXPECT_SAME(DeviceAttribute::ClockRateKilohertz,
+            CU_DEVICE_ATTRIBUTE_CLOCK_RATE);
 EXPECT_SAME(DeviceAttribute::MemoryClockRateKilohertz,
             CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE);
 EXPECT_SAME(DeviceAttribute::MemoryBusWidthBits,

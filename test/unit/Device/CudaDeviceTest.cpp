@@ -336,14 +336,13 @@ TEST_F(CudaDeviceTest, ReplaysAreTimedWithoutWaitingInBetween) {
   auto seconds = device->timeReplays(*graph, 2);
   ASSERT_TRUE(seconds.ok()) << seconds.status().message();
   EXPECT_THAT(*seconds, ElementsAre(0.25, 0.25));
-  EXPECT_THAT(
-      fake->calls,
-      ElementsAre("cuEventCreate", "cuEventCreate", "cuEventCreate",
-                  "cuGraphLaunch", "cuEventRecord", "cuGraphLaunch",
-                  "cuEventRecord", "cuGraphLaunch", "cuEventRecord",
-                  "cuStreamSynchronize", "cuEventElapsedTime",
-                  "cuEventElapsedTime", "cuEventDestroy_v2",
-                  "cuEventDestroy_v2", "cuEventDestroy_v2"));
+  EXPECT_THAT(fake->calls,
+              ElementsAre("cuEventCreate", "cuEventCreate", "cuEventCreate",
+                          "cuGraphLaunch", "cuEventRecord", "cuGraphLaunch",
+                          "cuEventRecord", "cuGraphLaunch", "cuEventRecord",
+                          "cuStreamSynchronize", "cuEventElapsedTime",
+                          "cuEventElapsedTime", "cuEventDestroy_v2",
+                          "cuEventDestroy_v2", "cuEventDestroy_v2"));
   EXPECT_EQ(fake->liveObjects, liveObjects);
   // Events do not leak when something fails.
   fake->failures["cuGraphLaunch"] = 2;

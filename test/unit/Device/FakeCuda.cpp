@@ -99,7 +99,8 @@ Result cuDeviceGetName(char *name, int length, int device) {
 }
 Result cuDeviceGetAttribute(int *value, int attribute, int) {
   const std::map<int, int> values = {
-      {13, 1980000}, {16, 132}, {36, 2619000}, {37, 5120}, {38, 50 << 20}, {75, state.major}, {76, state.minor}, {97, 232448}};
+      {13, 1980000},  {16, 132},         {36, 2619000},     {37, 5120},
+      {38, 50 << 20}, {75, state.major}, {76, state.minor}, {97, 232448}};
   auto found = values.find(attribute);
   if (found == values.end())
     return kInvalidValue;

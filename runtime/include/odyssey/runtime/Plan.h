@@ -56,6 +56,8 @@ struct ProductPlan {
   int64_t panelChannels = 0;
   /// Bytes from one row of quantized activations to the next.
   int64_t rowBytes = 0;
+  /// Tokens of a tile of swizzled activations (lib/Layout), or 0 for rows.
+  int64_t swizzledTokens = 0;
   /// What the kernel's first arguments are: "x", "x_scales", "weights",
   /// "weight_scales", "bias" where there is one, "result".
   std::vector<std::string> operands;
