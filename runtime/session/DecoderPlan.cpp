@@ -130,6 +130,8 @@ DecoderPlan readDecoderPlan(const JsonNode &node, const Plan &plan) {
   model.maxBatch = node["max_batch"].integer(1, kMaxSequences);
   model.pageTokens = node["page_tokens"].integer(1, kMaxContext);
   model.maxTokensPerStep = node["max_tokens_per_step"].integer(1, kMaxContext);
+  if (node.has("padded_steps"))
+    model.paddedSteps = node["padded_steps"].boolean();
   if (node.has("tokenizer"))
     model.tokenizer = node["tokenizer"].string();
   readVocabularyNumbers(node, model);

@@ -6,19 +6,24 @@
 #include "Stopwatch.h"
 
 #include <algorithm>
-#include <tuple>
 
 namespace odyssey::runtime {
 
 namespace {
 
-/// What makes two calls launch the same kernels with the same arguments.
-using CallKey = std::tuple<uint32_t, int64_t, std::vector<DeviceAddress>>;
+/// What makes calls launch the same kernels with the same arguments.
+using GraphKey = std::vector<uint64_t>;
 
-CallKey keyOf(const Executor::Call &call) {
-  std::vector<DeviceAddress> addresses(call.inputs.begin(), call.inputs.end());
-  addresses.insert(addresses.end(), call.outputs.begin(), call.outputs.end());
-  return {call.function, call.tokens, std::move(addresses)};
+GraphKey keyOf(std::span<const Executor::Call> calls) {
+  GraphKey key;
+  for (const Executor::Call &call : calls) {
+    // The function fixes how many addresses follow.
+    key.push_back(call.function);
+    key.push_back(static_cast<uint64_t>(call.tokens));
+    key.insert(key.end(), call.inputs.begin(), call.inputs.end());
+    key.insert(key.end(), call.outputs.begin(), call.outputs.end());
+  }
+  return key;
 }
 
 } // namespace
@@ -34,7 +39,9 @@ struct Executor::Content {
   std::vector<DeviceBuffer> weights;
   std::vector<DeviceBuffer> states;
   DeviceBuffer workspace;
-  std::map<CallKey, GraphHandle> graphs;
+  std::map<GraphKey, GraphHandle> graphs;
+  /// Becomes false when the device says so.
+  bool canRecord = true;
   /// Reused by every launch.
   std::vector<KernelArgument> arguments;
 
@@ -49,6 +56,8 @@ struct Executor::Content {
 
   Result<const BucketPlan *> bucketOf(const Call &call) const;
   Status launch(const StepPlan &step, const Call &call);
+  Status run(std::span<const Call> calls);
+  Result<GraphHandle> record(std::span<const Call> calls);
   KernelArgument argument(const ArgumentPlan &plan, const Call &call) const;
 };
 
@@ -216,31 +225,51 @@ DeviceAddress Executor::state(uint32_t index) const {
   return content->states[index].address();
 }
 
-Status Executor::run(const Call &call) {
-  ODYSSEY_ASSIGN_OR_RETURN(const BucketPlan *bucket, content->bucketOf(call));
-  for (const StepPlan &step : bucket->steps)
-    ODYSSEY_RETURN_IF_ERROR(content->launch(step, call));
+Status Executor::Content::run(std::span<const Call> calls) {
+  for (const Call &call : calls) {
+    ODYSSEY_ASSIGN_OR_RETURN(const BucketPlan *bucket, bucketOf(call));
+    for (const StepPlan &step : bucket->steps)
+      ODYSSEY_RETURN_IF_ERROR(launch(step, call));
+  }
   return Status::success();
 }
 
-Status Executor::runRecorded(const Call &call) {
-  Device &device = *content->device;
-  CallKey key = keyOf(call);
+Result<GraphHandle>
+Executor::Content::record(std::span<const Call> calls) {
+  ODYSSEY_RETURN_IF_ERROR(device->beginRecording());
+  Status launched = run(calls);
+  // Recording ends in any case, so that the device can be used further.
+  Result<GraphHandle> graph = device->endRecording();
+  if (graph.ok() && !launched.ok())
+    (void)device->destroyGraph(*graph);
+  if (!launched.ok())
+    return launched;
+  return graph;
+}
+
+Status Executor::run(const Call &call) { return content->run({&call, 1}); }
+
+Status Executor::runRecorded(std::span<const Call> calls) {
+  if (!content->canRecord)
+    return content->run(calls);
+  // Wrong calls are refused before the device is asked for anything.
+  for (const Call &call : calls)
+    ODYSSEY_RETURN_IF_ERROR(content->bucketOf(call).status());
+  GraphKey key = keyOf(calls);
   auto found = content->graphs.find(key);
   if (found == content->graphs.end()) {
-    ODYSSEY_RETURN_IF_ERROR(device.beginRecording());
-    Status launched = run(call);
-    // Recording ends in any case, so that the device can be used further.
-    Result<GraphHandle> graph = device.endRecording();
-    if (!launched.ok() || !graph.ok()) {
-      if (graph.ok())
-        (void)device.destroyGraph(*graph);
-      return launched.ok() ? graph.status() : launched;
+    Result<GraphHandle> graph = content->record(calls);
+    if (graph.status().code() == StatusCode::Unsupported) {
+      content->canRecord = false;
+      return content->run(calls);
     }
+    ODYSSEY_RETURN_IF_ERROR(graph.status());
     found = content->graphs.emplace(std::move(key), *graph).first;
   }
-  return device.replay(found->second);
+  return content->device->replay(found->second);
 }
+
+size_t Executor::recordedGraphs() const { return content->graphs.size(); }
 
 Status Executor::runTimed(const Call &call, KernelTimes &times) {
   Device &device = *content->device;

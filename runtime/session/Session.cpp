@@ -27,11 +27,34 @@ struct FlatTokens {
   size_t size() const { return tokens.size(); }
 };
 
+/// Consecutive tokens of a step that one call of the forward function takes.
+struct Chunk {
+  size_t begin = 0, count = 0;
+  /// The first input whose last token is among them, and for it and each one
+  /// after it that ends here, the last token's row in the chunk.
+  size_t firstInput = 0;
+  std::vector<int32_t> rows;
+};
+
 /// Device buffers of the decoder's two functions.
 struct StepBuffers {
-  DeviceBuffer tokens, positions, sequences, pageTable;
-  DeviceBuffer rows, logits, nextToken;
+  /// tokens, positions, sequences and rows, one array behind the other, so that
+  /// one copy brings them to the device.
+  DeviceBuffer inputs;
+  DeviceBuffer pageTable;
+  DeviceBuffer logits, nextToken;
 };
+constexpr size_t kInputArrays = 4;
+
+/// Elements from one input array to the next, for arrays of `elements` i32.
+size_t arrayStride(int64_t elements) {
+  constexpr size_t alignment = kBufferAlignment / sizeof(int32_t);
+  return (static_cast<size_t>(elements) + alignment - 1) / alignment *
+         alignment;
+}
+
+/// The position of a row of a step that holds no token.
+constexpr int32_t kNoToken = -1;
 
 } // namespace
 
@@ -42,13 +65,20 @@ struct Session::Content {
   std::vector<Sequence> sequences;
   /// The most rows of one call of the logits function.
   int64_t maxRows;
+  /// What is copied to `buffers.inputs`.
+  std::vector<int32_t> staging;
   KernelTimes *times = nullptr;
 
   explicit Content(std::unique_ptr<Executor> executor);
 
   const DecoderPlan &model() const { return *executor->bundle().plan().model; }
+  const FunctionPlan &function(uint32_t index) const {
+    return executor->bundle().plan().functions[index];
+  }
   Device &device() const { return executor->device(); }
 
+  int64_t paddedCount(uint32_t function, int64_t count, int64_t most) const;
+  int64_t logitsRows() const;
   Status allocateBuffers();
   Result<Sequence *> find(SequenceId id);
 
@@ -56,12 +86,14 @@ struct Session::Content {
   Status reservePages(std::span<const Input> inputs);
   FlatTokens flatten(std::span<const Input> inputs) const;
   Status uploadPageTable();
-  Status run(const Executor::Call &call, bool repeats);
-  Status runForward(const FlatTokens &flat, size_t begin, size_t count,
-                    bool repeats);
-  Status runLogits(std::span<const Input> inputs, std::vector<Output> &outputs,
-                   std::span<const int32_t> rows, size_t firstInput,
-                   bool repeats);
+  Status uploadChunk(const FlatTokens &flat, const Chunk &chunk,
+                     size_t stride);
+  Status run(const Executor::Call &call);
+  Status runChunk(const FlatTokens &flat, const Chunk &chunk,
+                  std::span<const Input> inputs, std::span<Output> outputs);
+  Status runDecode(const FlatTokens &flat, const Chunk &chunk,
+                   std::span<const Input> inputs, std::span<Output> outputs);
+  Status readOutputs(std::span<const Input> inputs, std::span<Output> outputs);
 };
 
 Session::Content::Content(std::unique_ptr<Executor> e)
@@ -69,10 +101,25 @@ Session::Content::Content(std::unique_ptr<Executor> e)
       pages(model().maxBatch, model().pagesPerSequence(), model().pages,
             model().pageTokens),
       sequences(static_cast<size_t>(model().maxBatch)) {
-  const FunctionPlan &logits =
-      executor->bundle().plan().functions[model().logits];
-  maxRows = std::min(
-      {model().maxBatch, model().maxTokensPerStep, logits.maxTokens()});
+  maxRows = std::min({model().maxBatch, model().maxTokensPerStep,
+                      function(model().logits).maxTokens()});
+}
+
+/// The tokens of the bucket that serves `count`, so that all steps of a bucket
+/// are the same calls; `count` itself where steps cannot be filled up, or would
+/// have more than `most`.
+int64_t Session::Content::paddedCount(uint32_t index, int64_t count,
+                                      int64_t most) const {
+  const FunctionPlan &plan = function(index);
+  auto bucket = plan.bucketFor(count);
+  if (!model().paddedSteps || !bucket || plan.buckets[*bucket].tokens > most)
+    return count;
+  return plan.buckets[*bucket].tokens;
+}
+
+/// Rows of the buffers for the logits function's outputs.
+int64_t Session::Content::logitsRows() const {
+  return paddedCount(model().logits, maxRows, model().maxTokensPerStep);
 }
 
 Status Session::Content::allocateBuffers() {
@@ -84,17 +131,16 @@ Status Session::Content::allocateBuffers() {
                              DeviceBuffer::allocate(device(), bytes, label));
     return Status::success();
   };
-  int64_t tokens = model().maxTokensPerStep;
-  ODYSSEY_RETURN_IF_ERROR(allocate(buffers.tokens, tokens, "tokens"));
-  ODYSSEY_RETURN_IF_ERROR(allocate(buffers.positions, tokens, "positions"));
-  ODYSSEY_RETURN_IF_ERROR(allocate(buffers.sequences, tokens, "sequences"));
+  staging.resize(kInputArrays * arrayStride(model().maxTokensPerStep));
+  ODYSSEY_RETURN_IF_ERROR(allocate(buffers.inputs,
+                                   static_cast<int64_t>(staging.size()),
+                                   "step inputs"));
   ODYSSEY_RETURN_IF_ERROR(allocate(buffers.pageTable,
                                    static_cast<int64_t>(pages.table().size()),
                                    "page_table"));
-  ODYSSEY_RETURN_IF_ERROR(allocate(buffers.rows, maxRows, "rows"));
   ODYSSEY_RETURN_IF_ERROR(
-      allocate(buffers.logits, maxRows * model().vocabulary, "logits"));
-  return allocate(buffers.nextToken, maxRows, "next_token");
+      allocate(buffers.logits, logitsRows() * model().vocabulary, "logits"));
+  return allocate(buffers.nextToken, logitsRows(), "next_token");
 }
 
 Result<Sequence *> Session::Content::find(SequenceId id) {
@@ -180,67 +226,108 @@ Status Session::Content::uploadPageTable() {
   return Status::success();
 }
 
-/// `repeats` says that calls with the same number of tokens come again and
-/// again, as in decoding, so that recording them pays.
-Status Session::Content::run(const Executor::Call &call, bool repeats) {
-  if (times)
-    return executor->runTimed(call, *times);
-  return repeats ? executor->runRecorded(call) : executor->run(call);
-}
-
-Status Session::Content::runForward(const FlatTokens &flat, size_t begin,
-                                    size_t count, bool repeats) {
-  auto upload = [&](const DeviceBuffer &buffer,
-                    const std::vector<int32_t> &values) {
-    return device().copyToDevice(buffer.address(), values.data() + begin,
-                                 count * sizeof(int32_t));
+/// Copies a chunk's tokens and rows to the device, as arrays `stride` elements
+/// apart. What is left of the arrays become rows without a token.
+Status Session::Content::uploadChunk(const FlatTokens &flat, const Chunk &chunk,
+                                     size_t stride) {
+  auto array = [&](size_t index, std::span<const int32_t> values,
+                   int32_t rest) {
+    auto begin = staging.begin() + static_cast<ptrdiff_t>(index * stride);
+    std::fill(std::ranges::copy(values, begin).out,
+              begin + static_cast<ptrdiff_t>(stride), rest);
   };
-  ODYSSEY_RETURN_IF_ERROR(upload(buffers.tokens, flat.tokens));
-  ODYSSEY_RETURN_IF_ERROR(upload(buffers.positions, flat.positions));
-  ODYSSEY_RETURN_IF_ERROR(upload(buffers.sequences, flat.sequences));
-  std::array inputs = {buffers.tokens.address(), buffers.positions.address(),
-                       buffers.sequences.address(),
-                       buffers.pageTable.address()};
-  return run({model().forward, inputs, {}, static_cast<int64_t>(count)},
-             repeats);
+  auto part = [&](const std::vector<int32_t> &values) {
+    return std::span(values).subspan(chunk.begin, chunk.count);
+  };
+  array(0, part(flat.tokens), 0);
+  array(1, part(flat.positions), kNoToken);
+  array(2, part(flat.sequences), 0);
+  array(3, chunk.rows, 0);
+  return device().copyToDevice(buffers.inputs.address(), staging.data(),
+                               kInputArrays * stride * sizeof(int32_t));
 }
 
-/// Computes the outputs of the inputs from `firstInput` on, whose last tokens
-/// are `rows` of the state `hidden`.
-Status Session::Content::runLogits(std::span<const Input> inputs,
-                                   std::vector<Output> &outputs,
-                                   std::span<const int32_t> rows,
-                                   size_t firstInput, bool repeats) {
-  std::vector<int32_t> nextTokens;
+Status Session::Content::run(const Executor::Call &call) {
+  return times ? executor->runTimed(call, *times) : executor->run(call);
+}
+
+/// Copies what the logits function said about `inputs` into `outputs`.
+Status Session::Content::readOutputs(std::span<const Input> inputs,
+                                     std::span<Output> outputs) {
+  std::vector<int32_t> nextTokens(inputs.size());
+  ODYSSEY_RETURN_IF_ERROR(device().copyToHost(
+      nextTokens.data(), buffers.nextToken.address(),
+      nextTokens.size() * sizeof(int32_t)));
   size_t vocabulary = static_cast<size_t>(model().vocabulary);
-  for (size_t begin = 0; begin < rows.size();
-       begin += static_cast<size_t>(maxRows)) {
-    auto part = rows.subspan(
-        begin, std::min(static_cast<size_t>(maxRows), rows.size() - begin));
-    ODYSSEY_RETURN_IF_ERROR(device().copyToDevice(
-        buffers.rows.address(), part.data(), part.size_bytes()));
-    std::array callInputs = {buffers.rows.address()};
-    std::array callOutputs = {buffers.logits.address(),
-                              buffers.nextToken.address()};
-    ODYSSEY_RETURN_IF_ERROR(run({model().logits, callInputs, callOutputs,
-                                 static_cast<int64_t>(part.size())},
-                                repeats));
-    nextTokens.resize(part.size());
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    outputs[i].nextToken = nextTokens[i];
+    if (!inputs[i].wantLogits)
+      continue;
+    outputs[i].logits.resize(vocabulary);
     ODYSSEY_RETURN_IF_ERROR(device().copyToHost(
-        nextTokens.data(), buffers.nextToken.address(), part.size_bytes()));
-    for (size_t i = 0; i < part.size(); ++i) {
-      Output &output = outputs[firstInput + begin + i];
-      output.nextToken = nextTokens[i];
-      if (!inputs[firstInput + begin + i].wantLogits)
-        continue;
-      output.logits.resize(vocabulary);
-      ODYSSEY_RETURN_IF_ERROR(device().copyToHost(
-          output.logits.data(),
-          buffers.logits.address() + i * vocabulary * sizeof(float),
-          vocabulary * sizeof(float)));
-    }
+        outputs[i].logits.data(),
+        buffers.logits.address() + i * vocabulary * sizeof(float),
+        vocabulary * sizeof(float)));
   }
   return Status::success();
+}
+
+/// Runs a chunk, and computes the outputs of the inputs that end in it.
+Status Session::Content::runChunk(const FlatTokens &flat, const Chunk &chunk,
+                                  std::span<const Input> inputs,
+                                  std::span<Output> outputs) {
+  size_t stride = arrayStride(static_cast<int64_t>(chunk.count));
+  ODYSSEY_RETURN_IF_ERROR(uploadChunk(flat, chunk, stride));
+  auto array = [&](size_t index) {
+    return buffers.inputs.address() + index * stride * sizeof(int32_t);
+  };
+  std::array forwardInputs = {array(0), array(1), array(2),
+                              buffers.pageTable.address()};
+  ODYSSEY_RETURN_IF_ERROR(run({model().forward,
+                               forwardInputs,
+                               {},
+                               static_cast<int64_t>(chunk.count)}));
+  std::array logitsOutputs = {buffers.logits.address(),
+                              buffers.nextToken.address()};
+  for (size_t begin = 0; begin < chunk.rows.size();
+       begin += static_cast<size_t>(maxRows)) {
+    size_t count =
+        std::min(static_cast<size_t>(maxRows), chunk.rows.size() - begin);
+    std::array rows = {array(3) + begin * sizeof(int32_t)};
+    ODYSSEY_RETURN_IF_ERROR(run({model().logits, rows, logitsOutputs,
+                                 static_cast<int64_t>(count)}));
+    size_t first = chunk.firstInput + begin;
+    ODYSSEY_RETURN_IF_ERROR(readOutputs(inputs.subspan(first, count),
+                                        outputs.subspan(first, count)));
+  }
+  return Status::success();
+}
+
+/// Like `runChunk` for a step of one token a sequence. Decoding runs such steps
+/// again and again: they are filled up to their bucket, so that all steps of a
+/// bucket are one and the same graph, from the tokens to the next ones.
+Status Session::Content::runDecode(const FlatTokens &flat, const Chunk &chunk,
+                                   std::span<const Input> inputs,
+                                   std::span<Output> outputs) {
+  auto count = static_cast<int64_t>(chunk.count);
+  int64_t tokens =
+      paddedCount(model().forward, count, model().maxTokensPerStep);
+  int64_t rowCount = paddedCount(model().logits, count, logitsRows());
+  size_t stride = arrayStride(std::max(tokens, rowCount));
+  ODYSSEY_RETURN_IF_ERROR(uploadChunk(flat, chunk, stride));
+  auto array = [&](size_t index) {
+    return buffers.inputs.address() + index * stride * sizeof(int32_t);
+  };
+  std::array forwardInputs = {array(0), array(1), array(2),
+                              buffers.pageTable.address()};
+  std::array rows = {array(3)};
+  std::array logitsOutputs = {buffers.logits.address(),
+                              buffers.nextToken.address()};
+  std::array calls = {
+      Executor::Call{model().forward, forwardInputs, {}, tokens},
+      Executor::Call{model().logits, rows, logitsOutputs, rowCount}};
+  ODYSSEY_RETURN_IF_ERROR(executor->runRecorded(calls));
+  return readOutputs(inputs, outputs);
 }
 
 Session::Session(std::unique_ptr<Content> c) : content(std::move(c)) {}
@@ -303,22 +390,24 @@ Session::step(std::span<const Input> inputs) {
   ODYSSEY_RETURN_IF_ERROR(content->reservePages(inputs));
   ODYSSEY_RETURN_IF_ERROR(content->uploadPageTable());
   FlatTokens flat = content->flatten(inputs);
-  bool isDecode = flat.size() == inputs.size();
+  size_t maxTokens = static_cast<size_t>(model().maxTokensPerStep);
+  bool isDecode =
+      flat.size() == inputs.size() &&
+      flat.size() <= std::min(maxTokens, static_cast<size_t>(content->maxRows));
 
   std::vector<Output> outputs(inputs.size());
-  size_t maxTokens = static_cast<size_t>(model().maxTokensPerStep);
   size_t finished = 0;
   for (size_t begin = 0; begin < flat.size(); begin += maxTokens) {
-    size_t count = std::min(maxTokens, flat.size() - begin);
-    ODYSSEY_RETURN_IF_ERROR(content->runForward(flat, begin, count, isDecode));
+    Chunk chunk{begin, std::min(maxTokens, flat.size() - begin), finished, {}};
     // `hidden` holds this chunk's rows only until the next one runs.
-    std::vector<int32_t> rows;
-    size_t first = finished;
-    for (; finished < inputs.size() && flat.last[finished] < begin + count;
+    for (; finished < inputs.size() &&
+           flat.last[finished] < begin + chunk.count;
          ++finished)
-      rows.push_back(static_cast<int32_t>(flat.last[finished] - begin));
+      chunk.rows.push_back(static_cast<int32_t>(flat.last[finished] - begin));
     ODYSSEY_RETURN_IF_ERROR(
-        content->runLogits(inputs, outputs, rows, first, isDecode));
+        isDecode && !content->times
+            ? content->runDecode(flat, chunk, inputs, outputs)
+            : content->runChunk(flat, chunk, inputs, outputs));
   }
   for (const Input &input : inputs)
     content->sequences[static_cast<size_t>(input.sequence)].length +=

@@ -64,6 +64,8 @@ TEST_F(EmulatorTest, SequencesShareStepsAndPages) {
         EXPECT_EQ((*outputs)[i].logits[size_t(v)], -float(std::abs(v - next)));
     }
   }
+  // All nine steps of three sequences are one graph.
+  EXPECT_EQ((*session)->executor().recordedGraphs(), 1u);
 }
 
 TEST_F(EmulatorTest, GeneratesTheSameTextAsTheFakeDevice) {

@@ -110,6 +110,10 @@ protected:
     executor = std::move(*created);
   }
 
+  Status record(const Executor::Call &call) {
+    return executor->runRecorded({&call, 1});
+  }
+
   Result<std::vector<HostTensor>> run(std::vector<int32_t> values,
                                       const char *function = "main") {
     int64_t rows = static_cast<int64_t>(values.size() / 3);
@@ -219,6 +223,37 @@ TEST_F(ExecutorTest, WrongCallsAreRefused) {
   EXPECT_TRUE(device->launches.empty());
 }
 
+TEST_F(ExecutorTest, RecordsSeveralCallsAsOneGraph) {
+  DeviceAddress x = *device->allocate(192, "x");
+  ASSERT_TRUE(device->fill(x, 0, 192).ok());
+  std::array both = {x};
+  std::array calls = {Executor::Call{0, both, both, 1},
+                      Executor::Call{0, both, both, 2}};
+  for (int i = 0; i < 2; ++i)
+    ASSERT_TRUE(executor->runRecorded(calls).ok());
+  EXPECT_EQ(executor->recordedGraphs(), 1u);
+  EXPECT_EQ(device->replays, 2u);
+  EXPECT_EQ(device->launches.size(), 8u);
+  // A wrong one among them is refused before anything is recorded.
+  calls[1].tokens = 0;
+  EXPECT_EQ(executor->runRecorded(calls).code(), StatusCode::InvalidArgument);
+  EXPECT_EQ(device->liveGraphs(), 1u);
+  EXPECT_EQ(device->launches.size(), 8u);
+}
+
+TEST_F(ExecutorTest, RunsDirectlyWhereTheDeviceCannotRecord) {
+  DeviceAddress x = *device->allocate(192, "x");
+  ASSERT_TRUE(device->fill(x, 0, 192).ok());
+  std::array both = {x};
+  device->cannotRecord = true;
+  for (int i = 0; i < 3; ++i)
+    ASSERT_TRUE(record({0, both, both, 1}).ok());
+  EXPECT_EQ(device->replays, 0u);
+  EXPECT_EQ(device->launches.size(), 6u);
+  // It is asked only once.
+  EXPECT_EQ(std::ranges::count(device->calls, "beginRecording "), 1);
+}
+
 TEST_F(ExecutorTest, RecordsEachDistinctCallOnce) {
   DeviceAddress x = *device->allocate(192, "x"),
                 y = *device->allocate(192, "y");
@@ -226,16 +261,16 @@ TEST_F(ExecutorTest, RecordsEachDistinctCallOnce) {
   ASSERT_TRUE(device->copyToDevice(x, zeros.data(), 192).ok());
   std::array inputs = {x}, outputs = {y};
   for (int i = 0; i < 3; ++i)
-    ASSERT_TRUE(executor->runRecorded({0, inputs, outputs, 2}).ok());
+    ASSERT_TRUE(record({0, inputs, outputs, 2}).ok());
   EXPECT_EQ(device->liveGraphs(), 1u);
   EXPECT_EQ(device->replays, 3u);
   // The state shows that the kernels ran once for each call.
   int32_t result = 0;
   ASSERT_TRUE(device->copyToHost(&result, y, 4).ok());
   EXPECT_EQ(result, 3);
-  ASSERT_TRUE(executor->runRecorded({0, inputs, outputs, 3}).ok());
+  ASSERT_TRUE(record({0, inputs, outputs, 3}).ok());
   EXPECT_EQ(device->liveGraphs(), 2u);
-  ASSERT_TRUE(executor->runRecorded({0, inputs, inputs, 3}).ok());
+  ASSERT_TRUE(record({0, inputs, inputs, 3}).ok());
   EXPECT_EQ(device->liveGraphs(), 3u);
 }
 
@@ -245,12 +280,12 @@ TEST_F(ExecutorTest, AFailedRecordingIsEndedAndForgotten) {
   std::array both = {x};
   device->failAt = "launch";
   device->failAfter = 1;
-  Status failed = executor->runRecorded({0, both, both, 1});
+  Status failed = record({0, both, both, 1});
   EXPECT_THAT(failed.message(),
               HasSubstr("function 'main', kernel 'add': the test lets launch"));
   EXPECT_EQ(device->liveGraphs(), 0u);
   device->failAt.clear();
-  EXPECT_TRUE(executor->runRecorded({0, both, both, 1}).ok());
+  EXPECT_TRUE(record({0, both, both, 1}).ok());
   EXPECT_EQ(device->launches.size(), 2u);
 }
 

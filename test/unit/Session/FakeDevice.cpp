@@ -113,6 +113,8 @@ Status FakeDevice::synchronize() { return note("synchronize", ""); }
 
 Status FakeDevice::beginRecording() {
   ODYSSEY_RETURN_IF_ERROR(note("beginRecording", ""));
+  if (cannotRecord)
+    return unsupported("this device does not record");
   recording = true;
   return Status::success();
 }

@@ -55,6 +55,8 @@ public:
   /// Makes the call of this name that comes after `failAfter` others fail.
   std::string failAt;
   size_t failAfter = 0;
+  /// Makes recording Unsupported.
+  bool cannotRecord = false;
 
   DeviceProperties facts;
 

@@ -250,6 +250,7 @@ INSTANTIATE_TEST_SUITE_P(
         Damage{"/model/page_tokens", "5", "expected input 3 to be"},
         Damage{"/states/0/shape", "[1, 24, 2, 1, 5, 1]", "page_tokens, head"},
         Damage{"/model/max_tokens_per_step", "9", "larger than the largest"},
+        Damage{"/model/padded_steps", "1", "model.padded_steps"},
         Damage{"/model/tokenizer", "7", "model.tokenizer"},
         Damage{"/model/bos", "64", "model.bos"},
         Damage{"/model/bos", "null", "asks for a 'bos'"},
@@ -270,7 +271,8 @@ TEST(PlanTest, EveryMissingFieldIsNamed) {
   // Removes each member of each object of the plans, one at a time.
   const std::set<std::string> optional = {"cubin", "cluster",
                                           "programmatic_dependent_launch",
-                                          "model", "tokenizer"};
+                                          "model", "tokenizer",
+                                          "padded_steps"};
   for (const json &whole : {smallPlan(), toyPlan()}) {
     const json flat = whole.flatten();
     std::set<std::string> pointers;

@@ -179,16 +179,47 @@ TEST_F(SessionTest, WrongInputsAreRefused) {
   EXPECT_TRUE(device->launches.empty());
 }
 
-TEST_F(SessionTest, DecodeStepsAreRecordedOnceAndReplayed) {
-  SequenceId a = add(), b = add();
+TEST_F(SessionTest, DecodeStepsAreOneGraphPerBucket) {
+  SequenceId a = add(), b = add(), c = add();
   stepAndCheck({{a, iota(3, 6)}});
   EXPECT_EQ(device->liveGraphs(), 0u);
   for (int32_t i = 0; i < 10; ++i)
     stepAndCheck({{a, {i}}});
-  EXPECT_EQ(device->liveGraphs(), 2u);
-  EXPECT_EQ(device->replays, 20u);
+  // Graphs are only destroyed at the end, so this counts recordings.
+  EXPECT_EQ(device->liveGraphs(), 1u);
+  EXPECT_EQ(device->replays, 10u);
+  EXPECT_EQ(session->executor().recordedGraphs(), 1u);
+  // Two and three sequences are in the bucket of 8 tokens, filled up.
   stepAndCheck({{a, {1}}, {b, {2}}});
-  EXPECT_EQ(device->liveGraphs(), 4u);
+  EXPECT_EQ(device->launches.back().i32(4), 8);
+  stepAndCheck({{c, {1}}, {b, {2}}, {a, {9}}});
+  stepAndCheck({{a, {3}}, {c, {60}}});
+  EXPECT_EQ(device->liveGraphs(), 2u);
+  EXPECT_EQ(device->replays, 13u);
+  // What a step brings is one copy; the page table comes when it has changed.
+  size_t before = device->calls.size();
+  stepAndCheck({{a, {5}}, {b, {6}}});
+  std::vector<std::string> calls(device->calls.begin() +
+                                     static_cast<ptrdiff_t>(before),
+                                 device->calls.end());
+  EXPECT_EQ(std::ranges::count(calls, "copyToDevice 1024"), 1);
+  EXPECT_EQ(std::ranges::count_if(
+                calls, [](auto &call) { return call.starts_with("copyToD"); }),
+            1);
+}
+
+TEST_F(SessionTest, WithoutPaddedStepsEveryNumberOfTokensIsAGraph) {
+  ToyOptions unpadded;
+  unpadded.paddedSteps = false;
+  open(unpadded);
+  SequenceId a = add(), b = add(), c = add();
+  for (int32_t i = 0; i < 2; ++i) {
+    stepAndCheck({{a, {1}}});
+    stepAndCheck({{a, {1}}, {b, {2}}});
+    EXPECT_EQ(device->launches.back().i32(4), 2);
+    stepAndCheck({{a, {1}}, {b, {2}}, {c, {3}}});
+  }
+  EXPECT_EQ(device->liveGraphs(), 3u);
 }
 
 TEST_F(SessionTest, KernelTimesAreCollectedOnRequest) {

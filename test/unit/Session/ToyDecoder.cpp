@@ -116,6 +116,7 @@ json toyPlan(const ToyOptions &options) {
         {"max_batch", options.maxBatch},
         {"page_tokens", options.pageTokens},
         {"max_tokens_per_step", options.maxTokensPerStep},
+        {"padded_steps", options.paddedSteps},
         {"tokenizer", "tokenizer.json"},
         {"bos", 1},
         {"eos", json::array({options.eos})},
@@ -196,6 +197,8 @@ std::string toyPtx() {
   ld.global.u32 %r8, [%rd7];
   add.s64 %rd7, %rd2, %rd6;
   ld.global.u32 %r9, [%rd7];
+  setp.lt.s32 %p1, %r9, 0;
+  @%p1 bra done;
   add.s64 %rd7, %rd3, %rd6;
   ld.global.u32 %r10, [%rd7];
   div.s32 %r11, %r9, %r7;
@@ -243,6 +246,8 @@ done:
   ld.global.u32 %r10, [%rd7];
   mov.u32 %r17, 0;
   mov.u32 %r18, 0;
+  setp.lt.s32 %p1, %r9, 0;
+  @%p1 bra store;
 loop:
   div.s32 %r11, %r18, %r7;
   rem.s32 %r12, %r18, %r7;
@@ -259,6 +264,7 @@ loop:
   mad.lo.s32 %r17, %r8, %r18, %r17;
   setp.le.s32 %p2, %r18, %r9;
   @%p2 bra loop;
+store:
   add.s64 %rd12, %rd5, %rd6;
   st.global.u32 [%rd12], %r17;
 done:
@@ -326,7 +332,8 @@ void addToyKernels(FakeDevice &device) {
     auto *sequences = launch.pointer<int32_t>(2);
     auto *cache = launch.pointer<int32_t>(4);
     for (int m = 0; m < launch.i32(5); ++m)
-      cache[entry(launch.pointer<int32_t>(3), sequences[m], positions[m],
+      if (positions[m] >= 0)
+        cache[entry(launch.pointer<int32_t>(3), sequences[m], positions[m],
                   launch.i32(6), launch.i32(7))] = tokens[m];
   };
   device.kernels["toy_attend"] = [=](const FakeLaunch &launch) {

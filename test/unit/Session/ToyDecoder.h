@@ -32,6 +32,9 @@ struct ToyOptions {
   /// Pages of the KV cache; fewer than all sequences could need.
   int pages = 24;
   int maxTokensPerStep = 8;
+  /// Whether the plan says that rows without a token (position -1) are fine,
+  /// as they are to the kernels.
+  bool paddedSteps = true;
   /// An id that ends a text.
   int eos = 2;
   bool addBos = true;

@@ -66,10 +66,15 @@ public:
   /// of buffers does not fit the function.
   Status run(const Call &call);
 
-  /// Like `run`, but records the call as a graph the first time and replays
-  /// that for every equal call (same function, tokens and addresses). Graphs
-  /// are kept, so this is for the few calls that come again and again.
-  Status runRecorded(const Call &call);
+  /// Like `run` for each of `calls` in turn, but records them as one graph the
+  /// first time and replays that whenever the same calls come again (same
+  /// functions, tokens and addresses). Graphs are kept, so this is for the few
+  /// calls that come again and again. On a device that cannot record, it is
+  /// `run`.
+  Status runRecorded(std::span<const Call> calls);
+
+  /// How many graphs `runRecorded` has recorded.
+  size_t recordedGraphs() const;
 
   /// Like `run`, but waits after each kernel and adds its time to `times`.
   Status runTimed(const Call &call, KernelTimes &times);

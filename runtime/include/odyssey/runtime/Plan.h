@@ -136,6 +136,9 @@ struct DecoderPlan {
   /// Pages of the KV cache, shared by all sequences.
   int64_t pages = 0;
   int64_t maxTokensPerStep = 0;
+  /// The forward function takes rows without a token (position -1), so that a
+  /// step can be filled up to its bucket.
+  bool paddedSteps = false;
   /// The section with the tokenizer; empty when the bundle has none.
   std::string tokenizer;
   std::optional<int32_t> bos;
