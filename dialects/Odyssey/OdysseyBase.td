@@ -35,6 +35,8 @@ def Odyssey_I8Matrix : 2DTensorOf<[I8]>;
 def Odyssey_I4 : I<4>;
 def Odyssey_I4Matrix : 2DTensorOf<[Odyssey_I4]>;
 def Odyssey_FloatMatrix : 2DTensorOf<[F16, F32]>;
+/// [tokens, heads, chunks of the KV length, numbers].
+def Odyssey_Chunks : TensorRankOf<[F32], [4]>;
 def Odyssey_KvCache : MemRefRankOf<[F16], [6]>;
 
 #endif // ODYSSEY_BASE

@@ -105,6 +105,37 @@ def Schedule : Pass<"odyssey-schedule", "::mlir::ModuleOp"> {
   let statistics = [Statistic<"scheduled", "scheduled", "Products given a schedule">];
 }
 
+def SplitAttention : Pass<"odyssey-split-attention", "::mlir::ModuleOp"> {
+  let summary = "spread attention of few tokens over the KV length";
+  let description = [{
+    In functions for at most 64 tokens, an `odyssey.attention` whose context is
+    longer than one chunk of 256 positions becomes `odyssey.attention_chunks`,
+    whose CTAs share the KV length, and `odyssey.attention_merge`; with a
+    quantization that is its only use it becomes
+    `odyssey.attention_merge_quantize`, so that there is no kernel more than
+    before. All bits stay as they are. Where the chunks of all tokens together
+    would take more than 256 MiB, and in functions without the attribute
+    `odyssey.bucket`, attention is left as it is.
+
+    ```mlir
+    %o = odyssey.attention %q at %p, %s, %pages cache %kv layer %layer
+        heads 8 scale = 0.35355339 {tile_tokens = 1 : i32}
+        : ..., tensor<1x8xi32>, ... -> tensor<?x64xf16>
+    %x, %xs = odyssey.quantize %o : ...
+    // becomes
+    %v, %stats = odyssey.attention_chunks %q at %p, %s, %pages cache %kv
+        layer %layer heads 8 scale = 0.35355339 splits 2
+        : ... -> tensor<?x8x2x8xf32>, tensor<?x8x2x2xf32>
+    %x, %xs = odyssey.attention_merge_quantize %v, %stats at %p : ...
+    ```
+  }];
+  let dependentDialects = ["::odyssey::graph::OdysseyDialect"];
+  let options = [
+    Option<"maxSplits", "max-splits", "int64_t", "64",
+           "Most CTAs of one token and KV head">];
+  let statistics = [Statistic<"split", "split", "Attentions spread over the KV length">];
+}
+
 def PackWeights : Pass<"odyssey-pack-weights", "::mlir::ModuleOp"> {
   let summary = "give weights and activations the layout that kernels read";
   let description = [{

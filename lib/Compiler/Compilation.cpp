@@ -118,6 +118,7 @@ json::Value Compilation::modelObject(const ModelConfig &config,
                       {"max_batch", limits.maxBatch},
                       {"page_tokens", kPageTokens},
                       {"max_tokens_per_step", limits.maxStepTokens},
+                      {"padded_steps", true},
                       {"eos", json::Array(config.eosIds)},
                       {"add_bos", config.addBos}};
   if (config.bosId)

@@ -136,9 +136,11 @@ Matrix LayerSteps::attend(const Matrix &queries, const KeyValueCache &cache,
                         stride);
       float sum = attentionWeights(
           {queries.row(token).data() + offset, headDim}, keys, weights);
-      // The compiled model multiplies them in fp16; their sum stays in fp32.
-      if (arithmetic == Arithmetic::W4A8)
+      // The compiled model multiplies and adds them in fp16.
+      if (arithmetic == Arithmetic::W4A8) {
         std::ranges::transform(weights, weights.begin(), roundToHalf);
+        sum = weights.sum();
+      }
       Eigen::Map<Eigen::VectorXf> result(out.row(token).data() + offset,
                                          headDim);
       result.noalias() = values.transpose() * weights;

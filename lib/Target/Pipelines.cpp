@@ -26,6 +26,7 @@ void odyssey::buildGraphPipeline(OpPassManager &manager,
   schedule.target = options.target;
   schedule.buckets.assign(options.buckets.begin(), options.buckets.end());
   manager.addPass(createSchedule(std::move(schedule)));
+  manager.addPass(createSplitAttention());
   manager.addPass(createPackWeights());
   manager.addPass(createOutlineKernels());
 }

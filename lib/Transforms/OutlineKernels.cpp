@@ -24,7 +24,9 @@ StringRef kindOf(Operation *op) {
   return llvm::TypeSwitch<Operation *, StringRef>(op)
       .Case<graph::MatmulOp>([](auto) { return "matmul"; })
       .Case<graph::LinearOp>([](auto) { return "lm_head"; })
-      .Case<graph::AttentionOp>([](auto) { return "attention"; })
+      .Case<graph::AttentionOp, graph::AttentionChunksOp,
+            graph::AttentionMergeOp, graph::AttentionMergeQuantizeOp>(
+          [](auto) { return "attention"; })
       .Case<graph::RopeAppendOp>([](auto) { return "rope"; })
       .Case<graph::RmsNormOp, graph::RmsNormQuantizeOp>(
           [](auto) { return "norm"; })
@@ -66,6 +68,12 @@ std::string nameOf(Operation *op) {
     add("d", cache.getDimSize(5));
     if (attention.getTileTokens())
       add("t", *attention.getTileTokens());
+  } else if (auto chunks = dyn_cast<graph::AttentionChunksOp>(op)) {
+    auto values = cast<ShapedType>(chunks.getChunkValues().getType());
+    add("h", chunks.getHeads());
+    add("kv", cast<ShapedType>(chunks.getCache().getType()).getDimSize(3));
+    add("d", values.getDimSize(3));
+    add("c", values.getDimSize(2));
   } else if (auto rope = dyn_cast<graph::RopeAppendOp>(op)) {
     add("h", rope.getHeads());
   } else if (op->getNumResults() > 0) {

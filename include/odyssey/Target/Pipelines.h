@@ -18,7 +18,7 @@ struct PipelineOptions {
 
 /// Graph of 16-bit products to launches of outlined kernels:
 /// odyssey-quantize-linears, odyssey-fuse, odyssey-schedule,
-/// odyssey-pack-weights, odyssey-outline-kernels.
+/// odyssey-split-attention, odyssey-pack-weights, odyssey-outline-kernels.
 void buildGraphPipeline(mlir::OpPassManager &manager,
                         const PipelineOptions &options);
 

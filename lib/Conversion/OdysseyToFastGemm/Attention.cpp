@@ -1,26 +1,30 @@
 //===- Attention.cpp - Causal attention over the paged KV cache -----------===//
 //
-// One kernel for prefill and decode. A CTA owns one KV head and `tile_tokens`
-// tokens; the queries of the heads that share the KV head are the rows of its
-// fp16 tensor core tiles, 16 rows a warp: row r is token r / G of the tile,
-// head r mod G of the group. Keys and values of a page (64 tokens) come into
-// shared memory through cp.async, the next page's while this one is used.
+// The kernel that walks the whole KV length in one CTA, for prefill and short
+// contexts; AttentionSplit.cpp has the one that spreads it over many. A CTA
+// owns one KV head and `tile_tokens` tokens; the queries of the heads that share
+// the KV head are the rows of its fp16 tensor core tiles, 16 rows a warp: row r
+// is token r / G of the tile, head r mod G of the group. Keys and values of a
+// page (64 tokens) come into shared memory through cp.async, the next page's
+// while this one is used.
 //
 // FlashAttention-2 in registers: S = Q K^T is the accumulator of m16n8k16,
 // whose layout is that of an A fragment, so the softmax's numerators go
 // straight into P V. Keys are read by ldmatrix as they lie, values by
 // ldmatrix.trans.
 //
-// What a row computes depends on its position alone: pages are walked from 0,
-// and a page behind the row's position is fully masked, which changes neither
-// the running maximum, nor the sum, nor the output by a bit (their factor is
-// exp(0) = 1 and every numerator 0). So rows of several positions share a tile,
-// and tokens of several sequences: the CTA walks the runs of equal sequence in
-// its tile one after the other, with all other rows masked.
+// What a row computes depends on its position alone: chunks of 256 positions
+// are computed for themselves and merged in ascending order, and a page behind
+// the row's position is fully masked, which changes neither the running
+// maximum, nor the sum, nor the output (their factor is exp(0) = 1 and every
+// numerator 0). So rows of several positions share a tile, and tokens of several
+// sequences: the CTA walks the runs of equal sequence in its tile one after the
+// other, with all other rows masked. Pages behind the tile's greatest position
+// are not read at all.
 //
 //===----------------------------------------------------------------------===//
 
-#include "CachePages.h"
+#include "AttentionPages.h"
 #include "Kernels.h"
 
 #include <limits>
@@ -32,8 +36,6 @@ using namespace odyssey::conversion;
 namespace {
 
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
-/// A page's tokens: the columns of one S tile.
-constexpr int64_t kPage = 64;
 
 class AttentionEmitter {
 public:
@@ -41,81 +43,84 @@ public:
   LogicalResult emit();
 
 private:
-  /// The running state of a warp's 16 rows: two rows a lane (g and g + 8).
+  /// What a warp's 16 rows (two a lane, g and g + 8) have seen of a chunk, or of
+  /// all chunks so far.
   struct State {
-    SmallVector<Val> output; // headDim / 8 accumulators
-    Val maximum[2], sum[2];
+    /// headDim / 8 accumulators of the output and one of the sum, whose columns
+    /// are all equal.
+    SmallVector<Val> tiles;
+    Val maximum[2];
 
     SmallVector<Val> flat() const;
-    static State fromFlat(ArrayRef<Val> all, int64_t count);
+    static State fromFlat(ArrayRef<Val> all);
   };
 
+  State emptyState();
   void locateRows();
   void loadQueries();
   Val queryAddress(int64_t step);
-  void startPage(Val slot, Val page);
-  State processPage(Val slot, Val firstPosition, Val sequence, State state);
+  Val slot(Val index) { return index * pages.slotBytes(); }
+  State walkChunks(Val sequence, Val pageCount, State total);
+  Val lastVisible(int row, Val sequence);
+  State processPage(Val page, Val firstPosition, ArrayRef<Val> last,
+                    State state);
   SmallVector<Val> scores(Val keys);
-  void addValues(State &state, Val values, ArrayRef<Val> numerators);
+  void addValues(State &state, Val page, ArrayRef<Val> numerators);
+  State merge(const State &total, const State &chunk);
   void storeRows(const State &state);
-  /// Address of 16-byte chunk `chunk` of row `row` in a page of shared memory.
-  Val chunkAddress(Val base, Val row, Val chunk);
   Val perToken(unsigned operand, Val token) {
     return k.load(k.i32(), k.offset(k.operand(operand), token << 2));
   }
 
   KernelBuilder &k;
   graph::AttentionOp op;
-  CachePages cache;
-  int64_t heads, group, d, chunks;
-  int64_t tileTokens, warps, threads;
+  int64_t tileTokens, heads, group, d, threads;
   int64_t pagesPerSequence;
-  /// Shared memory of a page's keys (or values), and of both.
-  int64_t halfBytes, slotBytes;
+  AttentionPages pages;
 
   Val lane, warp, token0, tokenEnd, kvHead, cacheHead;
-  /// Of this lane's two rows: token, whether there is one, its position and
-  /// sequence (undefined where there is none).
-  Val rowToken[2], rowValid[2], rowPosition[2], rowSequence[2], rowHead[2];
+  /// Of this lane's two rows: whether the row exists, its token (the tile's
+  /// first where not) and head.
+  Val rowExists[2], rowToken[2], rowHead[2];
 };
 
+/// Warps of 16 rows for a tile.
+int64_t tileThreads(graph::AttentionOp op, int64_t group) {
+  return (op.getTileTokens().value_or(1) * group + 15) / 16 * 32;
+}
+
+int64_t groupOf(graph::AttentionOp op) {
+  return op.getHeads() /
+         cast<MemRefType>(op.getCache().getType()).getDimSize(3);
+}
+
 AttentionEmitter::AttentionEmitter(KernelBuilder &k, graph::AttentionOp op)
-    : k(k), op(op), cache(cast<MemRefType>(op.getCache().getType())),
-      heads(op.getHeads()), group(heads / cache.kvHeads), d(cache.headDim),
-      chunks(d / 8) {
-  tileTokens = op.getTileTokens().value_or(1);
-  warps = (tileTokens * group + 15) / 16;
-  threads = warps * 32;
-  pagesPerSequence =
-      cast<ShapedType>(op.getPageTable().getType()).getDimSize(1);
-  halfBytes = kPage * cache.rowBytes();
-  slotBytes = 2 * halfBytes;
+    : k(k), op(op), tileTokens(op.getTileTokens().value_or(1)),
+      heads(op.getHeads()), group(groupOf(op)),
+      threads(tileThreads(op, group)),
+      pagesPerSequence(
+          cast<ShapedType>(op.getPageTable().getType()).getDimSize(1)),
+      pages(k, cast<MemRefType>(op.getCache().getType()), threads) {
+  d = pages.cache.headDim;
 }
 
 SmallVector<Val> AttentionEmitter::State::flat() const {
-  SmallVector<Val> all(output);
-  all.append({maximum[0], maximum[1], sum[0], sum[1]});
+  SmallVector<Val> all(tiles);
+  all.append({maximum[0], maximum[1]});
   return all;
 }
-AttentionEmitter::State AttentionEmitter::State::fromFlat(ArrayRef<Val> all,
-                                                          int64_t count) {
+AttentionEmitter::State AttentionEmitter::State::fromFlat(ArrayRef<Val> all) {
   State state;
-  state.output.assign(all.begin(), all.begin() + count);
-  for (int i = 0; i < 2; ++i) {
-    state.maximum[i] = all[count + i];
-    state.sum[i] = all[count + 2 + i];
-  }
+  state.tiles.assign(all.begin(), all.end() - 2);
+  state.maximum[0] = all[all.size() - 2];
+  state.maximum[1] = all[all.size() - 1];
   return state;
 }
-
-Val AttentionEmitter::chunkAddress(Val base, Val row, Val chunk) {
-  // 8 rows that ldmatrix reads together fall into different bank groups: rows
-  // of 128 bytes and more rotate by row, shorter ones by the 128-byte line.
-  int64_t mask = std::min<int64_t>(chunks & -chunks, 8) - 1;
-  Val swizzled = chunk;
-  if (mask > 0)
-    swizzled = chunk ^ ((row / (8 / (mask + 1))) & mask);
-  return k.offset(base, row * cache.rowBytes() + (swizzled << 4));
+AttentionEmitter::State AttentionEmitter::emptyState() {
+  State state;
+  state.tiles.assign(pages.pieces() + 1, k.zeros(k.vec(4, k.f32())));
+  state.maximum[0] = state.maximum[1] = k.constantF32(kMinusInfinity);
+  return state;
 }
 
 void AttentionEmitter::locateRows() {
@@ -125,16 +130,13 @@ void AttentionEmitter::locateRows() {
   kvHead = k.blockIndex(0);
   token0 = k.blockIndex(1) * tileTokens;
   tokenEnd = k.min(token0 + tileTokens, k.tokens());
-  cacheHead = k.offset(k.row(k.operand(4), k.operand(5), cache.layerBytes()),
-                       kvHead * cache.headBytes());
+  cacheHead = pages.headBase(k.operand(4), k.operand(5), kvHead);
   for (int i = 0; i < 2; ++i) {
     Val row = warp * 16 + (lane >> 2) + i * 8;
     Val token = token0 + row / group;
-    rowValid[i] = (token < tokenEnd) & (row < tileTokens * group);
-    rowToken[i] = k.select(rowValid[i], token, token0);
+    rowExists[i] = (token < tokenEnd) & (row < tileTokens * group);
+    rowToken[i] = k.select(rowExists[i], token, token0);
     rowHead[i] = kvHead * group + row % group;
-    rowPosition[i] = perToken(1, rowToken[i]);
-    rowSequence[i] = perToken(2, rowToken[i]);
   }
 }
 
@@ -143,17 +145,17 @@ void AttentionEmitter::locateRows() {
 void AttentionEmitter::loadQueries() {
   Val column = (lane & 3) << 2; // bytes: 2t halves
   Val zero = k.constant(0);
-  for (int64_t step = 0; step < (chunks + 1) / 2; ++step) {
+  for (int64_t step = 0; step < pages.steps(); ++step) {
     SmallVector<Val> registers(4, zero);
     for (int i = 0; i < 2; ++i)
       for (int64_t part = 0; part < 2; ++part) {
-        if (2 * step + part >= chunks)
+        if (2 * step + part >= pages.pieces())
           continue;
         Val address =
             k.offset(k.row(k.operand(0), rowToken[i], heads * d * 2),
                      rowHead[i] * (d * 2) + column + (2 * step + part) * 16);
         registers[2 * part + i] = k.ifElse(
-            rowValid[i], [&] { return k.load(k.i32(), address); },
+            rowExists[i], [&] { return k.load(k.i32(), address); },
             [&] { return zero; });
       }
     k.store(k.vectorOf(registers), queryAddress(step));
@@ -164,210 +166,191 @@ void AttentionEmitter::loadQueries() {
 /// memory, since registers are what long heads run out of. Nobody else reads
 /// it.
 Val AttentionEmitter::queryAddress(int64_t step) {
-  return k.offset(k.shared(2 * slotBytes + step * threads * 16), k.threadIndex()
-                                                                     << 4);
-}
-
-/// Copies keys and values of page number `page` of the cache.
-void AttentionEmitter::startPage(Val slot, Val page) {
-  Val source = k.row(cacheHead, page, cache.pageBytes());
-  Val destination = k.offset(k.shared(), slot * slotBytes);
-  int64_t pieces = kPage * chunks;
-  for (int64_t first = 0; first < pieces; first += threads) {
-    Val piece = k.threadIndex() + first;
-    auto copy = [&] {
-      Val row = piece / chunks, chunk = piece % chunks;
-      for (int part = 0; part < 2; ++part) {
-        Val from = k.offset(source, piece * 16 + part * cache.valueOffset());
-        Val to =
-            chunkAddress(k.offset(destination, part * halfBytes), row, chunk);
-        k.create<fastgemm::AsyncCopyOp>(to.value, from.value,
-                                        k.getI32IntegerAttr(16), Value());
-      }
-    };
-    if (first + threads > pieces)
-      k.ifThen(piece < pieces, copy);
-    else
-      copy();
-  }
+  return k.offset(k.shared(2 * pages.slotBytes() + step * threads * 16),
+                  k.threadIndex() << 4);
 }
 
 /// S = Q K^T: per 8 positions one accumulator.
 SmallVector<Val> AttentionEmitter::scores(Val keys) {
   SmallVector<Val> sums(kPage / 8, k.zeros(k.vec(4, k.f32())));
-  Val row = lane & 7, matrix = lane >> 3;
-  for (int64_t step = 0; step < (chunks + 1) / 2; ++step) {
+  for (int64_t step = 0; step < pages.steps(); ++step) {
     Val a = k.load(k.vec(4, k.i32()), queryAddress(step));
-    // B fragment: b0 = 8 positions x k 0-7, b1 = x k 8-15. With an odd number
-    // of chunks the last k 8-15 does not exist: zero, as in the queries.
-    bool odd = 2 * step + 1 >= chunks;
-    Val chunk = odd ? k.constant(2 * step) : (matrix & 1) + 2 * step;
-    VectorType loaded = k.vec(odd ? 1 : 2, k.i32());
     for (int64_t j = 0; j < kPage / 8; ++j) {
-      Val address = chunkAddress(keys, row + j * 8, chunk);
-      Val b = k.val(
-          k.create<fastgemm::LoadMatrixOp>(loaded, address.value, UnitAttr()));
-      if (odd)
-        b = k.vectorOf({k.extract(b, 0), k.constant(0)});
-      sums[j] = k.val(k.create<fastgemm::MmaF16Op>(sums[j].type(), a.value,
-                                                   b.value, sums[j].value));
+      Val b = pages.keyFragment(keys, k.constant(0), j * 8, step);
+      sums[j] = k.mmaF16(a, b, sums[j]);
     }
   }
   return sums;
 }
 
-/// output += P V, P as A fragments of 16 positions.
-void AttentionEmitter::addValues(State &state, Val values,
+/// output += P V and sum += P 1, P as A fragments of 16 positions.
+void AttentionEmitter::addValues(State &state, Val page,
                                  ArrayRef<Val> numerators) {
-  Val row = lane & 7, matrix = lane >> 3;
-  for (int64_t step = 0; step < kPage / 16; ++step)
-    for (int64_t n = 0; n < chunks; ++n) {
-      // B fragment: k is the position: transposed 8x8 blocks, positions 0-7 and
-      // 8-15 of the step.
-      Val position = row + ((matrix & 1) << 3) + step * 16;
-      Val address = chunkAddress(values, position, k.constant(n));
-      Val b = k.val(k.create<fastgemm::LoadMatrixOp>(
-          k.vec(2, k.i32()), address.value, k.getUnitAttr()));
-      state.output[n] = k.val(k.create<fastgemm::MmaF16Op>(
-          state.output[n].type(), numerators[step].value, b.value,
-          state.output[n].value));
+  Val ones = pages.ones();
+  for (int64_t step = 0; step < kPage / 16; ++step) {
+    for (int64_t n = 0; n < pages.pieces(); ++n) {
+      Val b = pages.valueFragment(page, step * 16, k.constant(0), n);
+      state.tiles[n] = k.mmaF16(numerators[step], b, state.tiles[n]);
     }
+    state.tiles.back() = k.mmaF16(numerators[step], ones, state.tiles.back());
+  }
 }
 
-AttentionEmitter::State AttentionEmitter::processPage(Val slot,
+/// The last position of `sequence` that a row sees; -1 where it sees none.
+Val AttentionEmitter::lastVisible(int row, Val sequence) {
+  Val mine = rowExists[row] & (perToken(2, rowToken[row]) == sequence);
+  return k.select(mine, perToken(1, rowToken[row]), k.constant(-1));
+}
+
+AttentionEmitter::State AttentionEmitter::processPage(Val page,
                                                       Val firstPosition,
-                                                      Val sequence,
+                                                      ArrayRef<Val> last,
                                                       State state) {
-  Val page = k.offset(k.shared(), slot * slotBytes);
   SmallVector<Val> s = scores(page);
   Val scale = k.constantF32(op.getScale().convertToFloat());
   Val minusInfinity = k.constantF32(kMinusInfinity);
   Val column = firstPosition + ((lane & 3) << 1);
 
-  // Element e of an accumulator: row e / 2, column e mod 2.
-  SmallVector<SmallVector<Val>> scaled(2);
-  Val maximum[2] = {state.maximum[0], state.maximum[1]};
+  PageSoftmax rows[2];
   for (int i = 0; i < 2; ++i) {
-    Val mine = rowValid[i] & (rowSequence[i] == sequence);
+    // Element e of an accumulator: row e / 2, column e mod 2.
+    SmallVector<Val> scaled;
+    Val maximum = state.maximum[i];
     for (int64_t j = 0; j < kPage / 8; ++j)
       for (int64_t c = 0; c < 2; ++c) {
-        Val visible = mine & (column + (j * 8 + c) <= rowPosition[i]);
-        Val x = k.select(visible, k.extract(s[j], 2 * i + c) * scale,
-                         minusInfinity);
-        scaled[i].push_back(x);
-        maximum[i] = k.maxF(maximum[i], x);
+        Val isHidden = k.signedLess(last[i], column + (j * 8 + c));
+        scaled.push_back(k.select(isHidden, minusInfinity,
+                                  k.extract(s[j], 2 * i + c) * scale));
+        maximum = k.maxF(maximum, scaled.back());
       }
-    maximum[i] = k.warpReduce(maximum[i], Reduction::Max, 4);
+    maximum = k.warpReduce(maximum, Reduction::Max, 4);
+    rows[i] = pageSoftmax(k, scaled, state.maximum[i], maximum);
+    state.maximum[i] = maximum;
   }
-
-  SmallVector<SmallVector<Val>> numerators(2);
-  Val zero = k.constantF32(0.0f);
-  for (int i = 0; i < 2; ++i) {
-    // While a row has seen nothing its maximum is -inf; any finite number in
-    // its place makes all factors 0.
-    Val reference = k.select(maximum[i] == minusInfinity, zero, maximum[i]);
-    Val factor = k.exp(state.maximum[i] - reference);
-    Val sum = zero;
-    for (Val x : scaled[i]) {
-      Val p = k.exp(x - reference);
-      sum = sum + p;
-      numerators[i].push_back(k.toF16(p));
-    }
-    state.sum[i] = state.sum[i] * factor + sum;
-    state.maximum[i] = maximum[i];
-    for (Val &output : state.output)
-      for (int64_t c = 0; c < 2; ++c)
-        output =
-            k.insert(k.extract(output, 2 * i + c) * factor, output, 2 * i + c);
-  }
+  for (Val &tile : state.tiles)
+    tile = scaleRows(k, tile, rows[0].factor, rows[1].factor);
 
   // Two accumulators of 8 positions are the A fragment of 16.
   SmallVector<Val> fragments;
   for (int64_t j = 0; j < kPage / 8; j += 2) {
     SmallVector<Val> registers;
     for (int64_t part = 0; part < 2; ++part)
-      for (int i = 0; i < 2; ++i)
-        registers.push_back(k.packHalves(numerators[i][2 * (j + part)],
-                                         numerators[i][2 * (j + part) + 1]));
+      for (PageSoftmax &row : rows)
+        registers.push_back(k.packHalves(row.numerators[2 * (j + part)],
+                                         row.numerators[2 * (j + part) + 1]));
     fragments.push_back(k.vectorOf(registers));
   }
-  addValues(state, k.offset(page, halfBytes), fragments);
+  addValues(state, page, fragments);
   return state;
 }
 
-void AttentionEmitter::storeRows(const State &state) {
+/// Adds a chunk to those before it; rows that saw nothing of it keep what they
+/// have.
+AttentionEmitter::State AttentionEmitter::merge(const State &total,
+                                                const State &chunk) {
+  State result = total;
+  Val minusInfinity = k.constantF32(kMinusInfinity);
   for (int i = 0; i < 2; ++i) {
-    Val total = k.warpReduce(state.sum[i], Reduction::Sum, 4);
-    k.ifThen(rowValid[i], [&] {
+    Val isEmpty = chunk.maximum[i] == minusInfinity;
+    ChunkMerge factors = mergeFactors(k, total.maximum[i], chunk.maximum[i]);
+    result.maximum[i] =
+        k.select(isEmpty, total.maximum[i], factors.maximum);
+    for (auto [merged, part] : llvm::zip_equal(result.tiles, chunk.tiles))
+      for (int64_t e : {2 * i, 2 * i + 1}) {
+        Val before = k.extract(merged, e);
+        Val sum = before * factors.total + k.extract(part, e) * factors.chunk;
+        merged = k.insert(k.select(isEmpty, before, sum), merged, e);
+      }
+  }
+  return result;
+}
+
+void AttentionEmitter::storeRows(const State &state) {
+  for (int i = 0; i < 2; ++i)
+    k.ifThen(rowExists[i], [&] {
+      Val total = k.extract(state.tiles.back(), 2 * i);
       Val address = k.offset(k.row(k.result(0), rowToken[i], heads * d * 2),
                              rowHead[i] * (d * 2) + ((lane & 3) << 2));
-      for (int64_t n = 0; n < chunks; ++n)
-        k.store(k.packHalves(
-                    k.toF16(k.extract(state.output[n], 2 * i) / total),
-                    k.toF16(k.extract(state.output[n], 2 * i + 1) / total)),
-                k.offset(address, n * 16));
+      Val zero = k.constantF32(0.0f), isToken = zero < total;
+      for (int64_t n = 0; n < pages.pieces(); ++n) {
+        SmallVector<Val> pair;
+        // Rows without a token become zeros.
+        for (int64_t e : {2 * i, 2 * i + 1})
+          pair.push_back(k.toF16(k.select(
+              isToken, k.extract(state.tiles[n], e) / total, zero)));
+        k.store(k.packHalves(pair[0], pair[1]), k.offset(address, n * 16));
+      }
     });
-  }
+}
+
+/// The `pageCount` first pages of a sequence, chunk by chunk.
+AttentionEmitter::State AttentionEmitter::walkChunks(Val sequence,
+                                                     Val pageCount,
+                                                     State total) {
+  Val zero = k.constant(0), one = k.constant(1);
+  Val last[] = {lastVisible(0, sequence), lastVisible(1, sequence)};
+  Val table = k.offset(k.operand(3), sequence * (pagesPerSequence * 4));
+  auto startPage = [&](Val index) {
+    pages.start(slot(index & 1), cacheHead,
+                k.load(k.i32(), k.offset(table, index << 2)));
+  };
+  k.ifThen(zero < pageCount, [&] {
+    k.barrier(); // The last run's pages are no longer read.
+    startPage(zero);
+  });
+  k.create<fastgemm::AsyncCommitOp>();
+  SmallVector<Val> result = k.loop(
+      zero, pageCount, k.constant(kChunkPages), total.flat(),
+      [&](Val first, ArrayRef<Val> merged) {
+        Val end = k.min(first + kChunkPages, pageCount);
+        SmallVector<Val> chunk = k.loop(
+            first, end, one, emptyState().flat(),
+            [&](Val i, ArrayRef<Val> carried) {
+              k.create<fastgemm::AsyncWaitOp>(k.getI32IntegerAttr(0));
+              // This page is there, and nobody reads the other slot any more.
+              k.barrier();
+              Val next = i + 1;
+              k.ifThen(next < pageCount, [&] { startPage(next); });
+              k.create<fastgemm::AsyncCommitOp>();
+              return processPage(slot(i & 1), i * kPage, last,
+                                 State::fromFlat(carried))
+                  .flat();
+            });
+        return merge(State::fromFlat(merged), State::fromFlat(chunk)).flat();
+      });
+  return State::fromFlat(result);
 }
 
 LogicalResult AttentionEmitter::emit() {
   locateRows();
   loadQueries();
-
-  State init;
-  init.output.assign(chunks, k.zeros(k.vec(4, k.f32())));
-  for (int i = 0; i < 2; ++i) {
-    init.maximum[i] = k.constantF32(kMinusInfinity);
-    init.sum[i] = k.constantF32(0.0f);
-  }
   Val zero = k.constant(0), one = k.constant(1);
 
   // Every token that begins a run of one sequence starts a walk over its pages.
   SmallVector<Val> result = k.loop(
-      token0, tokenEnd, one, init.flat(), [&](Val first, ArrayRef<Val> outer) {
+      token0, tokenEnd, one, emptyState().flat(),
+      [&](Val first, ArrayRef<Val> outer) {
         Val sequence = perToken(2, first);
         Val isFirst = first == token0;
         Val before = k.select(isFirst, first, first - 1);
         Val starts = isFirst | (k.val(k.create<arith::CmpIOp>(
                                    arith::CmpIPredicate::ne,
                                    perToken(2, before).value, sequence.value)));
-        // The last token of the run has its greatest position.
-        SmallVector<Val> last = k.loop(
+        // Pages up to the greatest position of the run; none for position -1.
+        SmallVector<Val> most = k.loop(
             first, tokenEnd, one, {zero}, [&](Val token, ArrayRef<Val> best) {
               Val same = perToken(2, token) == sequence;
-              Val position = perToken(1, token);
-              Val greater = k.select(best[0] < position, position, best[0]);
+              Val length = perToken(1, token) + 1;
+              Val greater = k.select(best[0] < length, length, best[0]);
               return SmallVector<Val>{k.select(same, greater, best[0])};
             });
-        Val pages = k.select(starts, last[0] / kPage + 1, zero);
-        Val table = k.offset(k.operand(3), sequence * (pagesPerSequence * 4));
-        auto pageNumber = [&](Val i) {
-          return k.load(k.i32(), k.offset(table, i << 2));
-        };
-        k.ifThen(zero < pages, [&] {
-          k.barrier(); // The last run's pages are no longer read.
-          startPage(zero, pageNumber(zero));
-        });
-        k.create<fastgemm::AsyncCommitOp>();
-        return k.loop(
-            zero, pages, one, outer, [&](Val i, ArrayRef<Val> carried) {
-              Val slot = i & 1;
-              k.create<fastgemm::AsyncWaitOp>(k.getI32IntegerAttr(0));
-              // This page is there, and nobody reads the other slot any more.
-              k.barrier();
-              Val next = i + 1;
-              k.ifThen(next < pages,
-                       [&] { startPage(slot ^ 1, pageNumber(next)); });
-              k.create<fastgemm::AsyncCommitOp>();
-              return processPage(slot, i * kPage, sequence,
-                                 State::fromFlat(carried, chunks))
-                  .flat();
-            });
+        Val pageCount =
+            k.select(starts, (most[0] + (kPage - 1)) / kPage, zero);
+        return walkChunks(sequence, pageCount, State::fromFlat(outer)).flat();
       });
-  storeRows(State::fromFlat(result, chunks));
-  int64_t queryBytes = (chunks + 1) / 2 * threads * 16;
-  k.finish({cache.kvHeads, 1, 1}, {0, tileTokens, 0}, threads,
-           2 * slotBytes + queryBytes);
+  storeRows(State::fromFlat(result));
+  k.finish({pages.cache.kvHeads, 1, 1}, {0, tileTokens, 0}, threads,
+           2 * pages.slotBytes() + pages.steps() * threads * 16);
   return success();
 }
 

@@ -30,6 +30,15 @@ static LogicalResult emitKernel(graph::KernelOp kernel) {
       .Case([&](graph::MatmulOp op) { return emitMatmul(k, op); })
       .Case([&](graph::LinearOp op) { return emitLinear(k, op); })
       .Case([&](graph::AttentionOp op) { return emitAttention(k, op); })
+      .Case([&](graph::AttentionChunksOp op) {
+        return emitAttentionChunks(k, op);
+      })
+      .Case([&](graph::AttentionMergeOp op) {
+        return emitAttentionMerge(k, op);
+      })
+      .Case([&](graph::AttentionMergeQuantizeOp op) {
+        return emitAttentionMergeQuantize(k, op);
+      })
       .Case([&](graph::RopeAppendOp op) { return emitRopeAppend(k, op); })
       .Case([&](graph::EmbeddingOp op) { return emitEmbedding(k, op); })
       .Case([&](graph::StoreRowsOp op) { return emitStoreRows(k, op); })

@@ -298,6 +298,10 @@ Val KernelBuilder::roundToI8(Val x) {
   return val(create<arith::FPToSIOp>(i32(), rounded.value));
 }
 
+Val KernelBuilder::mmaF16(Val a, Val b, Val accumulator) {
+  return val(create<fastgemm::MmaF16Op>(accumulator.type(), a.value, b.value,
+                                        accumulator.value));
+}
 Val KernelBuilder::packHalves(Val low, Val high) {
   return bitcast(vectorOf({low, high}), i32());
 }

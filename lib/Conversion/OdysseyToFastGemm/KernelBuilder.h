@@ -161,6 +161,8 @@ public:
   Val exp(Val x);
   /// clamp(rne(x), -127, 127) as i32.
   Val roundToI8(Val x);
+  /// One m16n8k16 product of fp16 fragments, added to `accumulator`.
+  Val mmaF16(Val a, Val b, Val accumulator);
   /// Two fp16 as one i32, the first in the low half.
   Val packHalves(Val low, Val high);
   Val extract(Val vector, int64_t index);

@@ -23,6 +23,13 @@ mlir::LogicalResult emitMatmulWgmma(KernelBuilder &k, graph::MatmulOp op,
                                     fastgemm::PackedAttr packed);
 mlir::LogicalResult emitLinear(KernelBuilder &k, graph::LinearOp op);
 mlir::LogicalResult emitAttention(KernelBuilder &k, graph::AttentionOp op);
+mlir::LogicalResult emitAttentionChunks(KernelBuilder &k,
+                                        graph::AttentionChunksOp op);
+mlir::LogicalResult emitAttentionMerge(KernelBuilder &k,
+                                       graph::AttentionMergeOp op);
+mlir::LogicalResult
+emitAttentionMergeQuantize(KernelBuilder &k,
+                           graph::AttentionMergeQuantizeOp op);
 mlir::LogicalResult emitRopeAppend(KernelBuilder &k, graph::RopeAppendOp op);
 mlir::LogicalResult emitEmbedding(KernelBuilder &k, graph::EmbeddingOp op);
 mlir::LogicalResult emitStoreRows(KernelBuilder &k, graph::StoreRowsOp op);

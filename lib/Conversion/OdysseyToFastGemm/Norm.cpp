@@ -7,15 +7,20 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "AttentionPages.h"
 #include "Kernels.h"
 
 #include "odyssey/Layout/PackedWeights.h"
+
+#include <limits>
 
 using namespace mlir;
 using namespace odyssey;
 using namespace odyssey::conversion;
 
 namespace {
+
+constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 
 /// How the threads of a CTA divide a row.
 struct RowTiling {
@@ -289,6 +294,60 @@ RowValues siluMul(KernelBuilder &k, RowKernel &row, OperandRange inputs,
   return row.rounded(result);
 }
 
+/// Attention from the chunks of N22, in ascending order, as fp16 and widened
+/// again; zeros where there is no token. Operands are the chunks' values [M,
+/// heads, chunks, d], their maxima and sums [M, heads, chunks, 2], and the
+/// positions.
+RowValues mergeChunks(KernelBuilder &k, RowKernel &row, Value chunkValues) {
+  ArrayRef<int64_t> shape =
+      cast<ShapedType>(chunkValues.getType()).getShape();
+  int64_t heads = shape[1], chunks = shape[2], d = shape[3];
+  Val token = k.blockIndex(0);
+  Val length = k.load(k.i32(), k.offset(k.operand(2), token << 2)) + 1;
+  Val count = (length + (graph::kAttentionChunk - 1)) / graph::kAttentionChunk;
+  Val values = k.row(k.operand(0), token, heads * chunks * d * 4);
+  Val stats = k.row(k.operand(1), token, heads * chunks * 8);
+  VectorType four = k.vec(4, k.f32());
+  return row.map([&](int64_t, Val first) {
+    Val head = first / d;
+    Val headValues = k.offset(values, head * (chunks * d * 4) + first % d * 4);
+    Val headStats = k.offset(stats, head * (chunks * 8));
+    SmallVector<Val> init = {k.zeros(four), k.zeros(four),
+                             k.constantF32(kMinusInfinity),
+                             k.constantF32(0.0f)};
+    SmallVector<Val> merged = k.loop(
+        k.constant(0), count, k.constant(1), init,
+        [&](Val chunk, ArrayRef<Val> total) {
+          Val pair =
+              k.load(k.vec(2, k.f32()), k.offset(headStats, chunk << 3));
+          ChunkMerge factors = mergeFactors(k, total[2], k.extract(pair, 0));
+          auto add = [&](Val before, Val part) {
+            if (!isa<VectorType>(part.type()))
+              return before * factors.total + part * factors.chunk;
+            auto spread = [&](Val factor) {
+              return k.val(
+                  k.create<vector::BroadcastOp>(four, factor.value));
+            };
+            return before * spread(factors.total) +
+                   part * spread(factors.chunk);
+          };
+          Val from = k.offset(headValues, chunk * (d * 4));
+          return SmallVector<Val>{
+              add(total[0], k.load(four, from)),
+              add(total[1], k.load(four, k.offset(from, 16))),
+              factors.maximum, add(total[3], k.extract(pair, 1))};
+        });
+    Val isToken = k.constant(0) < count;
+    SmallVector<Val> elements;
+    for (int64_t i = 0; i < 8; ++i) {
+      Val y = k.toF16(k.extract(merged[i / 4], i % 4) / merged[3]);
+      elements.push_back(
+          k.select(isToken, k.toF32(y), k.constantF32(0.0f)));
+    }
+    return k.vectorOf(elements);
+  });
+}
+
 int64_t columnsOf(Value value) {
   return cast<ShapedType>(value.getType()).getDimSize(1);
 }
@@ -337,5 +396,21 @@ LogicalResult conversion::emitSiluMulQuantize(KernelBuilder &k,
   RowKernel row(k, columns);
   auto values = [&] { return siluMul(k, row, op.getInputs(), columns); };
   row.storeQuantized(values, op.getValues(), k.result(0), k.result(1));
+  return row.finish();
+}
+
+LogicalResult conversion::emitAttentionMerge(KernelBuilder &k,
+                                             graph::AttentionMergeOp op) {
+  RowKernel row(k, columnsOf(op.getResult()));
+  row.storeF16(mergeChunks(k, row, op.getChunkValues()), k.result(0));
+  return row.finish();
+}
+
+LogicalResult
+conversion::emitAttentionMergeQuantize(KernelBuilder &k,
+                                       graph::AttentionMergeQuantizeOp op) {
+  RowKernel row(k, columnsOf(op.getValues()));
+  row.storeQuantized(mergeChunks(k, row, op.getChunkValues()), k.result(0),
+                     k.result(1), rowStride(op.getValues()));
   return row.finish();
 }

@@ -35,7 +35,10 @@ LogicalResult conversion::emitRopeAppend(KernelBuilder &k,
   Val sequences = k.operand(inputs + 2), pageTable = k.operand(inputs + 3);
   Val cacheBase = k.operand(inputs + 4);
 
-  Val position = k.load(k.i32(), k.offset(positions, token << 2));
+  // Position -1 is a row without a token: it appends nothing.
+  Val given = k.load(k.i32(), k.offset(positions, token << 2));
+  Val isToken = k.signedLess(k.constant(-1), given);
+  Val position = k.select(isToken, given, k.constant(0));
   Val sequence = k.load(k.i32(), k.offset(sequences, token << 2));
   int64_t pagesPerSequence =
       cast<ShapedType>(op.getPageTable().getType()).getDimSize(1);
@@ -80,13 +83,16 @@ LogicalResult conversion::emitRopeAppend(KernelBuilder &k,
   };
   rotate(queries, heads,
          [&](Val head) { return k.offset(newQueries, head * (d * 2)); });
-  rotate(keys, cache.kvHeads, [&](Val head) { return cacheRow(head, false); });
-  k.loop(thread, k.constant(keyWidth), k.constant(threads), {},
-         [&](Val i, ArrayRef<Val>) {
-           Val to = k.offset(cacheRow(i / d, true), (i % d) << 1);
-           k.store(k.load(k.f16(), k.offset(values, i << 1)), to);
-           return SmallVector<Val>();
-         });
+  k.ifThen(isToken, [&] {
+    rotate(keys, cache.kvHeads,
+           [&](Val head) { return cacheRow(head, false); });
+    k.loop(thread, k.constant(keyWidth), k.constant(threads), {},
+           [&](Val i, ArrayRef<Val>) {
+             Val to = k.offset(cacheRow(i / d, true), (i % d) << 1);
+             k.store(k.load(k.f16(), k.offset(values, i << 1)), to);
+             return SmallVector<Val>();
+           });
+  });
   k.finish({1, 1, 1}, {1, 0, 0}, threads, 0);
   return success();
 }

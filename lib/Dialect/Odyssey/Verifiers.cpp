@@ -338,6 +338,81 @@ LogicalResult AttentionOp::verify() {
   return success();
 }
 
+/// What the two tensors of an attention's chunks agree on: [tokens, heads,
+/// chunks, d] and [tokens, heads, chunks, 2].
+static LogicalResult verifyChunks(Operation *op, Value values, Value stats,
+                                  Value positions) {
+  auto valuesType = cast<ShapedType>(values.getType());
+  SmallVector<int64_t> expected(valuesType.getShape());
+  expected.back() = 2;
+  if (cast<ShapedType>(stats.getType()).getShape() != ArrayRef(expected))
+    return op->emitOpError()
+           << "expects maxima and sums of [tokens, heads, chunks, 2] that go "
+              "with "
+           << valuesType << ", got " << stats.getType();
+  return verifySameSize(op, "the number of positions", rows(positions),
+                        "the tokens of the chunks", rows(values));
+}
+
+LogicalResult AttentionChunksOp::verify() {
+  if (failed(verifyCacheUser(*this, getQueries())) ||
+      failed(verifyChunks(*this, getChunkValues(), getStats(),
+                          getPositions())) ||
+      failed(verifySameSize(*this, "the tokens of the chunks",
+                            rows(getChunkValues()), "those of the queries",
+                            rows(getQueries()))))
+    return failure();
+  CacheShape cache(getCache());
+  ArrayRef<int64_t> shape =
+      cast<ShapedType>(getChunkValues().getType()).getShape();
+  int64_t positions = columns(getPageTable()) * cache.pageTokens;
+  if (failed(verifySameSize(*this, "the heads of the chunks", shape[1],
+                            "the number of heads", getHeads())) ||
+      failed(verifySameSize(
+          *this, "the number of chunks", shape[2],
+          "the chunks of a sequence's pages",
+          (positions + kAttentionChunk - 1) / kAttentionChunk)) ||
+      failed(verifySameSize(*this, "the size of a chunk's row", shape[3],
+                            "the head dimension", cache.headDim)))
+    return failure();
+  if (auto splits = static_cast<int32_t>(getSplits());
+      splits < 1 || splits > shape[2])
+    return emitOpError() << "expects 1 to " << shape[2]
+                         << " splits, as many as there are chunks, got "
+                         << splits;
+  return success();
+}
+
+/// The result of merging, [tokens, heads x d].
+static LogicalResult verifyMerged(Operation *op, Value chunks, Value result) {
+  auto shape = cast<ShapedType>(chunks.getType()).getShape();
+  if (failed(verifySameSize(op, "the result's rows", rows(result),
+                            "the tokens of the chunks", shape[0])) ||
+      failed(verifySameSize(op, "the result's columns", columns(result),
+                            "heads x head dimension", shape[1] * shape[3])))
+    return failure();
+  if (shape[3] % 8 != 0)
+    return op->emitOpError()
+           << "expects a head dimension that is a multiple of 8, got "
+           << shape[3];
+  return verifyTensors(op);
+}
+
+LogicalResult AttentionMergeOp::verify() {
+  if (failed(verifyChunks(*this, getChunkValues(), getStats(), getPositions())))
+    return failure();
+  return verifyMerged(*this, getChunkValues(), getResult());
+}
+
+LogicalResult AttentionMergeQuantizeOp::verify() {
+  if (failed(
+          verifyChunks(*this, getChunkValues(), getStats(), getPositions())) ||
+      failed(verifySameSize(*this, "the number of scales", rows(getScales()),
+                            "the rows of the values", rows(getValues()))))
+    return failure();
+  return verifyMerged(*this, getChunkValues(), getValues());
+}
+
 //===----------------------------------------------------------------------===//
 // Kernels
 //===----------------------------------------------------------------------===//

@@ -20,7 +20,11 @@
 // CHECK-COUNT-4: fastgemm.async_copy %{{.*}}, %{{.*}}, 16 : !llvm.ptr<3>, !llvm.ptr<1>
 // CHECK: }
 // CHECK-NEXT: fastgemm.async_commit
-// CHECK: scf.for
+// Chunks of four pages; the pages of each.
+// CHECK: scf.for %[[FIRST:.*]] = %{{.*}} to %[[COUNT:.*]] step %c4_i32
+// CHECK: %[[BEHIND:.*]] = arith.addi %[[FIRST]], %c4_i32
+// CHECK: %[[END:.*]] = arith.minui %[[BEHIND]], %[[COUNT]]
+// CHECK: scf.for %{{.*}} = %[[FIRST]] to %[[END]] step %c1_i32
 // CHECK: fastgemm.async_wait 0
 // CHECK-NEXT: gpu.barrier
 // The next page is on its way while this one is used.
@@ -31,23 +35,31 @@
 // Scores of 16 rows x 64 positions: 8 products of k = 8, padded with zeros to 16.
 // CHECK-COUNT-8: fastgemm.mma_f16
 // A position behind the row's own, or of another sequence, is masked.
-// CHECK: arith.select %{{.*}}, %{{.*}}, %[[MINUS_INFINITY]] : f32
+// CHECK: arith.select %{{.*}}, %[[MINUS_INFINITY]], %{{.*}} : f32
 // The row's maximum over its four lanes.
 // CHECK: nvvm.shfl.sync bfly
 // CHECK: nvvm.shfl.sync bfly
 // CHECK-NOT: math.exp
 // Numerators are rounded to fp16 before they multiply the values.
 // CHECK: arith.truncf %{{.*}} : f32 to f16
-// Values: transposed on the way, 4 steps of 16 positions.
+// Values, transposed on the way, and ones, for the sum: 4 steps of 16 positions.
 // CHECK: fastgemm.load_matrix %{{.*}} transpose : !llvm.ptr<3> -> vector<2xi32>
 // CHECK: fastgemm.mma_f16
+// CHECK: fastgemm.mma_f16 %{{.*}}, %[[ONES:.*]], %{{.*}}
 // CHECK: fastgemm.load_matrix %{{.*}} transpose
 // CHECK: fastgemm.mma_f16
+// CHECK: fastgemm.mma_f16 %{{.*}}, %[[ONES]], %{{.*}}
 // CHECK: fastgemm.load_matrix %{{.*}} transpose
 // CHECK: fastgemm.mma_f16
+// CHECK: fastgemm.mma_f16 %{{.*}}, %[[ONES]], %{{.*}}
 // CHECK: fastgemm.load_matrix %{{.*}} transpose
 // CHECK: fastgemm.mma_f16
+// CHECK: fastgemm.mma_f16 %{{.*}}, %[[ONES]], %{{.*}}
 // CHECK-NOT: fastgemm.mma_f16
+// After a chunk, it is merged with those before: the greater maximum.
+// CHECK: scf.yield
+// CHECK: arith.maxnumf
+// CHECK: scf.yield
 // Rows that exist are divided by their sum and stored.
 // CHECK: scf.if
 // CHECK: arith.divf

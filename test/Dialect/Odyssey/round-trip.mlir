@@ -66,6 +66,22 @@ func.func @attention(%qkv: tensor<?x128xf16>, %p: tensor<?xi32>, %s: tensor<?xi3
   return %o : tensor<?x64xf16>
 }
 
+// CHECK-LABEL: func.func @attention_chunks
+// CHECK: odyssey.attention_chunks %{{.*}} at %{{.*}}, %{{.*}}, %{{.*}} cache %{{.*}} layer %{{.*}} heads 8 scale = 0.353553385 splits 2 : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x8xi32>, memref<5x8x2x4x64x8xf16> -> tensor<?x8x2x8xf32>, tensor<?x8x2x2xf32>
+// CHECK: odyssey.attention_merge %{{.*}}, %{{.*}} at %{{.*}} : tensor<?x8x2x8xf32>, tensor<?x8x2x2xf32>, tensor<?xi32> -> tensor<?x64xf16>
+// CHECK: odyssey.attention_merge_quantize %{{.*}}, %{{.*}} at %{{.*}} : tensor<?x8x2x8xf32>, tensor<?x8x2x2xf32>, tensor<?xi32> -> tensor<?x64xi8>, tensor<?xf32>
+func.func @attention_chunks(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %s: tensor<?xi32>, %pages: tensor<1x8xi32>,
+                            %kv: memref<5x8x2x4x64x8xf16>, %layer: i32) {
+  %v, %stats = odyssey.attention_chunks %q at %p, %s, %pages cache %kv layer %layer heads 8 scale = 0.35355339 splits 2
+      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x8xi32>, memref<5x8x2x4x64x8xf16>
+      -> tensor<?x8x2x8xf32>, tensor<?x8x2x2xf32>
+  %o = odyssey.attention_merge %v, %stats at %p
+      : tensor<?x8x2x8xf32>, tensor<?x8x2x2xf32>, tensor<?xi32> -> tensor<?x64xf16>
+  %x, %xs = odyssey.attention_merge_quantize %v, %stats at %p
+      : tensor<?x8x2x8xf32>, tensor<?x8x2x2xf32>, tensor<?xi32> -> tensor<?x64xi8>, tensor<?xf32>
+  return
+}
+
 // CHECK-LABEL: func.func @launch
 // CHECK: odyssey.launch @kernels::@add_64(%{{.*}}, %{{.*}}) : (tensor<?x64xf16>, tensor<?x64xf16>) -> tensor<?x64xf16>
 func.func @launch(%a: tensor<?x64xf16>) -> tensor<?x64xf16> {

@@ -2,7 +2,9 @@
 //
 // rope_append and attention together, as a model uses them, against a
 // computation in double precision; several sequences of different lengths in
-// one step; and the same bits however tokens share steps.
+// one step; and the same bits however tokens share steps, which is also whether
+// one CTA walks the whole KV length (steps of more than 64 tokens) or many share
+// it (fewer, where the context is longer than a chunk of 256 positions).
 //
 //===----------------------------------------------------------------------===//
 
@@ -24,7 +26,7 @@ struct Shape {
 
 std::string str(int64_t value) { return std::to_string(value); }
 
-constexpr int64_t kSequences = 3, kLayers = 2, kLayer = 1;
+constexpr int64_t kSequences = 3, kLayers = 2;
 
 class Attention : public ::testing::TestWithParam<Shape> {
 protected:
@@ -226,6 +228,77 @@ TEST_P(Attention, BitsDoNotDependOnTheStep) {
       break;
   }
 }
+
+TEST_P(Attention, RowsWithoutATokenAreZerosAndAppendNothing) {
+  auto first = step(run(0, 0, 5));
+  // Next to a token, behind one, and in a step of a larger bucket.
+  auto expectZeros = [&](const std::vector<uint16_t> &row) {
+    EXPECT_EQ(row, std::vector<uint16_t>(row.size(), 0));
+  };
+  for (size_t rows : {3u, 70u}) {
+    std::vector<Token> tokens(rows, Token{0, -1});
+    tokens[1] = {0, 5};
+    auto result = step(tokens);
+    ASSERT_EQ(result.size(), rows);
+    for (size_t i = 0; i < rows; ++i)
+      if (i != 1)
+        expectZeros(result[i]);
+    expectClose(result[1], {0, 5});
+  }
+  // Position 0, which they would overwrite, is as it was.
+  inputs[1] = inputs[0];
+  step(run(1, 0, 5));
+  EXPECT_EQ(step(run(0, 5, 6)), step(run(1, 5, 6)));
+}
+
+class LongAttention : public Attention {};
+
+TEST_P(LongAttention, AllWaysToSplitTheKvLengthGiveTheSameBits) {
+  // Two steps too large for splitting.
+  int64_t length = shape.context;
+  auto whole = step(run(0, 0, length - 80));
+  for (auto &row : step(run(0, length - 80, length)))
+    whole.push_back(row);
+  ASSERT_EQ(whole.size(), static_cast<size_t>(length));
+  for (int64_t position : {int64_t(255), int64_t(256), length - 1})
+    expectClose(whole[position], {0, static_cast<int32_t>(position)});
+  // Up to the first chunk's end in one piece; then in the smaller buckets.
+  inputs[1] = inputs[0];
+  int64_t at = 0;
+  for (int64_t piece : {253, 1, 1, 1, 1, 7, 36, 64, 64, 64, 64, 64}) {
+    int64_t end = std::min(length, at + piece);
+    auto rows = step(run(1, at, end));
+    ASSERT_EQ(rows.size(), static_cast<size_t>(end - at));
+    for (int64_t i = at; i < end; ++i)
+      EXPECT_EQ(rows[i - at], whole[i]) << "position " << i;
+    at = end;
+    if (at == length)
+      break;
+  }
+  ASSERT_EQ(at, length);
+  // Decode of sequences of different lengths, with a row that has no token.
+  auto mixed = step({{0, static_cast<int32_t>(length - 1)},
+                     {1, 255},
+                     {0, -1},
+                     {1, 256}});
+  ASSERT_EQ(mixed.size(), 4u);
+  EXPECT_EQ(mixed[0], whole[length - 1]);
+  EXPECT_EQ(mixed[1], whole[255]);
+  EXPECT_EQ(mixed[3], whole[256]);
+}
+
+// Heads that fill no tile, one tile and more than one; the smallest row, rows
+// of odd pieces, and more pieces than warps.
+INSTANTIATE_TEST_SUITE_P(Shapes, LongAttention,
+                         ::testing::Values(Shape{6, 3, 64, 560},
+                                           Shape{20, 1, 8, 300},
+                                           Shape{8, 1, 24, 300},
+                                           Shape{2, 1, 128, 530}),
+                         [](const auto &info) {
+                           return "h" + str(info.param.heads) + "kv" +
+                                  str(info.param.kvHeads) + "d" +
+                                  str(info.param.d);
+                         });
 
 INSTANTIATE_TEST_SUITE_P(Shapes, Attention,
                          ::testing::Values(Shape{8, 4, 8, 128},

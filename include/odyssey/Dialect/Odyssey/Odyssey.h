@@ -34,6 +34,10 @@ inline constexpr llvm::StringLiteral kNameAttrName = "odyssey.name";
 /// The `gpu.module` that holds all kernels.
 inline constexpr llvm::StringLiteral kKernelModuleName = "kernels";
 
+/// Attention computes so many positions for themselves before it merges them
+/// with those before (docs/numerics.md, N22): four pages of the KV cache.
+inline constexpr int64_t kAttentionChunk = 256;
+
 } // namespace odyssey::graph
 
 #endif // ODYSSEY_DIALECT_ODYSSEY_ODYSSEY_H

@@ -1,0 +1,111 @@
+//===- AttentionPages.cpp - Pages of the KV cache in shared memory --------===//
+
+#include "AttentionPages.h"
+
+#include <limits>
+
+using namespace mlir;
+using namespace odyssey;
+using namespace odyssey::conversion;
+
+Val AttentionPages::headBase(Val base, Val layer, Val kvHead) {
+  return k.offset(k.row(base, layer, cache.layerBytes()),
+                  kvHead * cache.headBytes());
+}
+
+/// Pieces are swizzled so that 8 rows that ldmatrix reads together fall into
+/// different bank groups: rows of 128 bytes and more rotate by row, shorter ones
+/// by the 128-byte line. Everything known at compile time comes last, as one
+/// XOR and one offset: with addresses made from few registers there are enough
+/// for two sets of accumulators.
+Val AttentionPages::address(const Place &place) {
+  int64_t mask = std::min<int64_t>(pieces() & -pieces(), 8) - 1;
+  Val at = place.base + place.row * cache.rowBytes();
+  if (mask > 0) {
+    Val swizzle = (place.row / (8 / (mask + 1))) & mask;
+    // Rows are multiples of (mask + 1) pieces: the low bits of `at` are free.
+    at = (at + (swizzle << 4)) ^ ((place.piece & mask) << 4);
+    at = at ^ ((place.morePieces & mask) * 16);
+  }
+  Val high = place.piece - (place.piece & mask);
+  int64_t more = place.moreRows * cache.rowBytes() +
+                 (place.morePieces & ~mask) * 16;
+  return k.offset(k.offset(k.shared(), at + (high << 4)), more);
+}
+
+void AttentionPages::start(Val slot, Val base, Val page) {
+  Val source = k.row(base, page, cache.pageBytes());
+  int64_t count = kPage * pieces();
+  for (int64_t first = 0; first < count; first += threads) {
+    Val index = k.threadIndex() + first;
+    auto copy = [&] {
+      Val row = index / pieces(), piece = index % pieces();
+      for (int part = 0; part < 2; ++part) {
+        Val from = k.offset(source, index * 16 + part * cache.valueOffset());
+        Val to = address({slot + part * halfBytes(), row, piece});
+        k.create<fastgemm::AsyncCopyOp>(to.value, from.value,
+                                        k.getI32IntegerAttr(16), Value());
+      }
+    };
+    if (first + threads > count)
+      k.ifThen(index < count, copy);
+    else
+      copy();
+  }
+}
+
+Val AttentionPages::keyFragment(Val slot, Val position, int64_t more,
+                                int64_t step) {
+  Val lane = k.threadIndex() & 31;
+  // b0 = 8 positions x k 0-7, b1 = x k 8-15.
+  bool odd = 2 * step + 1 >= pieces();
+  Val half = odd ? k.constant(0) : (lane >> 3) & 1;
+  Val from = address({slot, position + (lane & 7), half, more, 2 * step});
+  Val b = k.val(k.create<fastgemm::LoadMatrixOp>(
+      k.vec(odd ? 1 : 2, k.i32()), from.value, UnitAttr()));
+  return odd ? k.vectorOf({k.extract(b, 0), k.constant(0)}) : b;
+}
+
+Val AttentionPages::valueFragment(Val slot, int64_t position, Val piece,
+                                  int64_t more) {
+  // k is the position: transposed 8x8 blocks, positions 0-7 and 8-15.
+  Val row = k.threadIndex() & 15;
+  Val from = address({slot + halfBytes(), row, piece, position, more});
+  return k.val(k.create<fastgemm::LoadMatrixOp>(
+      k.vec(2, k.i32()), from.value, k.getUnitAttr()));
+}
+
+Val AttentionPages::ones() {
+  constexpr int64_t twoOnes = 0x3c003c00;
+  return k.vectorOf({k.constant(twoOnes), k.constant(twoOnes)});
+}
+
+ChunkMerge conversion::mergeFactors(KernelBuilder &k, Val total, Val chunk) {
+  Val maximum = k.maxF(total, chunk);
+  return {k.exp(total - maximum), k.exp(chunk - maximum), maximum};
+}
+
+PageSoftmax conversion::pageSoftmax(KernelBuilder &k, ArrayRef<Val> scores,
+                                    Val before, Val maximum) {
+  // While a row has seen nothing its maximum is -inf; any finite number in its
+  // place makes all factors 0.
+  Val minusInfinity =
+      k.constantF32(-std::numeric_limits<float>::infinity());
+  Val reference =
+      k.select(maximum == minusInfinity, k.constantF32(0.0f), maximum);
+  PageSoftmax result;
+  for (Val score : scores)
+    result.numerators.push_back(k.toF16(k.exp(score - reference)));
+  result.factor = k.exp(before - reference);
+  return result;
+}
+
+Val conversion::scaleRows(KernelBuilder &k, Val accumulator, Val factor,
+                          Val factor8) {
+  // Elements 0 and 1 are of row g, 2 and 3 of row g + 8.
+  for (int64_t e = 0; e < 4; ++e)
+    accumulator =
+        k.insert(k.extract(accumulator, e) * (e < 2 ? factor : factor8),
+                 accumulator, e);
+  return accumulator;
+}
