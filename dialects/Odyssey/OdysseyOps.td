@@ -111,34 +111,47 @@ def Odyssey_QuantizeOp : Odyssey_Op<"quantize", [Pure]> {
   let hasVerifier = 1;
 }
 
-def Odyssey_MatmulOp : Odyssey_Op<"matmul", [Pure]> {
+def Odyssey_MatmulOp : Odyssey_Op<"matmul", [Pure, AttrSizedOperandSegments]> {
   let summary = "the W4A8 product";
   let description = [{
     `acc = sum_k x[m, k] * 16 * w[n, k]` in exact int32, then
     `fp32(acc) * (weight_scales[n] / 16) * x_scales[m]`, left to right, each
     product rounded to fp32, plus `bias[n]` where given, then one rounding to
-    fp16. The result does not depend on the schedule.
+    fp16. With `residual`, `fp16(fp32(that) + fp32(residual[m, n]))` follows:
+    the two roundings of a product and an `odyssey.add`. The result does not
+    depend on the schedule.
 
     `weights` are 4-bit; once packed, their type carries `#fastgemm.packed`.
     The attribute `schedule` is set by `odyssey-schedule`, or by hand, which that
     pass respects.
 
+    Constraints:
+    * (C1) K of `x` and of `weights` are equal.
+    * (C2) One of `x_scales` per row of `x`, one of `weight_scales` and, where
+      given, of `bias` per row of `weights`.
+    * (C3) The result has the rows of `x` and a column per row of `weights`.
+    * (C4) K is at most 132104, so that no 32-bit sum overflows.
+    * (C5) `weights` have no encoding but `#fastgemm.packed`.
+    * (C6) `residual`, where given, has the result's rows and columns.
+
     Example:
 
     ```mlir
-    %y = odyssey.matmul %x scale %xs, %w scale %ws
-        : tensor<?x64xi8>, tensor<192x64xi4> -> tensor<?x192xf16>
+    %y = odyssey.matmul %x scale %xs, %w scale %ws residual %r
+        : (tensor<?x64xi8>, tensor<?xf32>, tensor<192x64xi4>, tensor<192xf32>,
+           tensor<?x192xf16>) -> tensor<?x192xf16>
     ```
   }];
   let arguments = (ins Odyssey_I8Matrix:$x, Odyssey_F32Vector:$x_scales,
                        Odyssey_I4Matrix:$weights,
                        Odyssey_F32Vector:$weight_scales,
                        Optional<Odyssey_F16Vector>:$bias,
+                       Optional<Odyssey_F16Matrix>:$residual,
                        OptionalAttr<FastGemm_ScheduleAttr>:$schedule);
   let results = (outs Odyssey_F16Matrix:$result);
   let assemblyFormat = [{
     $x `scale` $x_scales `,` $weights `scale` $weight_scales (`bias` $bias^)?
-      (`schedule` $schedule^)? attr-dict
+      (`residual` $residual^)? (`schedule` $schedule^)? attr-dict
       `:` functional-type(operands, results)
   }];
   let hasVerifier = 1;

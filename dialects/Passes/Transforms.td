@@ -34,7 +34,7 @@ def QuantizeLinears : Pass<"odyssey-quantize-linears", "::mlir::ModuleOp"> {
 }
 
 def Fuse : Pass<"odyssey-fuse", "::mlir::ModuleOp"> {
-  let summary = "fuse products that share an input, and norms with quantization";
+  let summary = "fuse products that share an input, and operations with what follows";
   let description = [{
     * `odyssey.matmul`s that read the same activations and feed one
       `odyssey.rope_append`, `odyssey.silu_mul` or `odyssey.silu_mul_quantize`
@@ -44,6 +44,8 @@ def Fuse : Pass<"odyssey-fuse", "::mlir::ModuleOp"> {
     * `odyssey.rms_norm` and `odyssey.silu_mul` whose only use is an
       `odyssey.quantize` become `odyssey.rms_norm_quantize` and
       `odyssey.silu_mul_quantize`.
+    * An `odyssey.matmul` whose only use is an `odyssey.add` takes the other
+      operand of the sum as its `residual`, unless it has one.
 
     No result changes by a bit. What does not match is left as it is.
 
@@ -65,7 +67,8 @@ def Fuse : Pass<"odyssey-fuse", "::mlir::ModuleOp"> {
   let dependentDialects = ["::odyssey::graph::OdysseyDialect"];
   let statistics = [
     Statistic<"fusedProducts", "fused-products", "Products merged into another">,
-    Statistic<"fusedQuantizations", "fused-quantizations", "Quantizations merged into their producer">];
+    Statistic<"fusedQuantizations", "fused-quantizations", "Quantizations merged into their producer">,
+    Statistic<"fusedResiduals", "fused-residuals", "Sums merged into a product">];
 }
 
 def Schedule : Pass<"odyssey-schedule", "::mlir::ModuleOp"> {

@@ -1,4 +1,4 @@
-//===- Fuse.cpp - Products of one input, norms with quantization ----------===//
+//===- Fuse.cpp - Products of one input, and what follows a product -------===//
 
 #include "odyssey/Transforms/Passes.h"
 
@@ -46,6 +46,7 @@ template <typename OpTy> struct FuseProducts : OpRewritePattern<OpTy> {
     for (Value input : op.getInputs()) {
       auto product = input.getDefiningOp<graph::MatmulOp>();
       if (!product || !product->hasOneUse() || product.getSchedule() ||
+          product.getResidual() ||
           !product.getWeights().getDefiningOp<graph::WeightOp>() ||
           !product.getWeightScales().getDefiningOp<graph::WeightOp>())
         return rewriter.notifyMatchFailure(op, "an input is no product of its "
@@ -79,7 +80,7 @@ template <typename OpTy> struct FuseProducts : OpRewritePattern<OpTy> {
         first.getXScales(), concatenate(rewriter, loc, weights),
         concatenate(rewriter, loc, scales),
         biases.empty() ? Value() : concatenate(rewriter, loc, biases),
-        fastgemm::ScheduleAttr());
+        /*residual=*/Value(), fastgemm::ScheduleAttr());
     rewriter.modifyOpInPlace(
         op, [&] { op.getInputsMutable().assign(ValueRange{fused}); });
     for (graph::MatmulOp product : products)
@@ -120,6 +121,35 @@ struct FuseQuantize : OpRewritePattern<graph::QuantizeOp> {
   Pass::Statistic &count;
 };
 
+/// %y = matmul %x, %w   %z = add %y, %r
+///   -> %z = matmul %x, %w residual %r
+struct FuseResidual : OpRewritePattern<graph::AddOp> {
+  FuseResidual(MLIRContext *context, Pass::Statistic &count)
+      : OpRewritePattern(context), count(count) {}
+
+  LogicalResult matchAndRewrite(graph::AddOp op,
+                                PatternRewriter &rewriter) const override {
+    // The sum of two fp32 numbers does not depend on their order.
+    for (auto [value, residual] : {std::pair(op.getLhs(), op.getRhs()),
+                                   std::pair(op.getRhs(), op.getLhs())}) {
+      auto product = value.getDefiningOp<graph::MatmulOp>();
+      if (!product || !product->hasOneUse() || product.getResidual())
+        continue;
+      rewriter.replaceOpWithNewOp<graph::MatmulOp>(
+          op, op.getType(), product.getX(), product.getXScales(),
+          product.getWeights(), product.getWeightScales(), product.getBias(),
+          residual, product.getScheduleAttr());
+      rewriter.eraseOp(product);
+      ++count;
+      return success();
+    }
+    return rewriter.notifyMatchFailure(
+        op, "no operand is a product without residual and other uses");
+  }
+
+  Pass::Statistic &count;
+};
+
 struct Fuse : odyssey::impl::FuseBase<Fuse> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
@@ -128,6 +158,7 @@ struct Fuse : odyssey::impl::FuseBase<Fuse> {
              FuseProducts<graph::SiluMulQuantizeOp>>(&getContext(),
                                                      fusedProducts);
     patterns.add<FuseQuantize>(&getContext(), fusedQuantizations);
+    patterns.add<FuseResidual>(&getContext(), fusedResiduals);
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
       signalPassFailure();
   }

@@ -221,3 +221,80 @@ func.func @plain_quantize(%x: tensor<?x64xf16>) -> (tensor<?x64xi8>, tensor<?xf3
   %q, %s = odyssey.quantize %h : tensor<?x64xf16> -> tensor<?x64xi8>, tensor<?xf32>
   return %q, %s : tensor<?x64xi8>, tensor<?xf32>
 }
+
+// -----
+
+// The product takes the other operand of the sum, in either order, and keeps its
+// bias and its schedule.
+
+// CHECK-LABEL: func.func @residual
+// CHECK-SAME: %[[X:.*]]: tensor<?x64xi8>, %[[XS:.*]]: tensor<?xf32>, %[[R:.*]]: tensor<?x32xf16>, %[[B:.*]]: tensor<32xf16>
+// CHECK: %[[FIRST:.*]] = odyssey.matmul %[[X]] scale %[[XS]], %{{.*}} scale %{{.*}} bias %[[B]] residual %[[R]] :
+// CHECK: %[[SECOND:.*]] = odyssey.matmul %[[X]] scale %[[XS]], %{{.*}} scale %{{.*}} residual %[[FIRST]] schedule <path = mma_sync
+// CHECK-NOT: odyssey.add
+// CHECK: return %[[SECOND]]
+func.func @residual(%x: tensor<?x64xi8>, %xs: tensor<?xf32>, %r: tensor<?x32xf16>, %b: tensor<32xf16>) -> tensor<?x32xf16> {
+  %w = odyssey.weight "w" : tensor<32x64xi4>
+  %s = odyssey.weight "s" : tensor<32xf32>
+  %y = odyssey.matmul %x scale %xs, %w scale %s bias %b : (tensor<?x64xi8>, tensor<?xf32>, tensor<32x64xi4>, tensor<32xf32>, tensor<32xf16>) -> tensor<?x32xf16>
+  %a = odyssey.add %y, %r : tensor<?x32xf16>
+  %z = odyssey.matmul %x scale %xs, %w scale %s schedule <path = mma_sync, channels = 32, tokens = 8, k = 64, channel_warps = 1, token_warps = 1, stages = 2>
+      : (tensor<?x64xi8>, tensor<?xf32>, tensor<32x64xi4>, tensor<32xf32>) -> tensor<?x32xf16>
+  %c = odyssey.add %a, %z : tensor<?x32xf16>
+  return %c : tensor<?x32xf16>
+}
+
+// -----
+
+// Of two products one is the other's residual; a product has at most one.
+
+// CHECK-LABEL: func.func @two_products
+// CHECK: %[[Z:.*]] = odyssey.matmul %{{.*}} scale %{{.*}}, %{{.*}} scale %{{.*}} :
+// CHECK: %[[Y:.*]] = odyssey.matmul %{{.*}} residual %[[Z]] :
+// CHECK-NOT: odyssey.matmul
+// CHECK: odyssey.add %[[Y]], %{{.*}} :
+func.func @two_products(%x: tensor<?x64xi8>, %xs: tensor<?xf32>, %r: tensor<?x32xf16>) -> tensor<?x32xf16> {
+  %w = odyssey.weight "w" : tensor<32x64xi4>
+  %s = odyssey.weight "s" : tensor<32xf32>
+  %y = odyssey.matmul %x scale %xs, %w scale %s : (tensor<?x64xi8>, tensor<?xf32>, tensor<32x64xi4>, tensor<32xf32>) -> tensor<?x32xf16>
+  %z = odyssey.matmul %x scale %xs, %w scale %s : (tensor<?x64xi8>, tensor<?xf32>, tensor<32x64xi4>, tensor<32xf32>) -> tensor<?x32xf16>
+  %a = odyssey.add %y, %z : tensor<?x32xf16>
+  %c = odyssey.add %a, %r : tensor<?x32xf16>
+  return %c : tensor<?x32xf16>
+}
+
+// -----
+
+// The product alone is needed as well, or is both operands.
+
+// CHECK-LABEL: func.func @no_residual
+// CHECK: odyssey.matmul
+// CHECK: odyssey.add
+// CHECK: odyssey.matmul
+// CHECK: odyssey.add
+func.func @no_residual(%x: tensor<?x64xi8>, %xs: tensor<?xf32>, %r: tensor<?x32xf16>) -> (tensor<?x32xf16>, tensor<?x32xf16>, tensor<?x32xf16>) {
+  %w = odyssey.weight "w" : tensor<32x64xi4>
+  %s = odyssey.weight "s" : tensor<32xf32>
+  %y = odyssey.matmul %x scale %xs, %w scale %s : (tensor<?x64xi8>, tensor<?xf32>, tensor<32x64xi4>, tensor<32xf32>) -> tensor<?x32xf16>
+  %a = odyssey.add %y, %r : tensor<?x32xf16>
+  %z = odyssey.matmul %x scale %xs, %w scale %s : (tensor<?x64xi8>, tensor<?xf32>, tensor<32x64xi4>, tensor<32xf32>) -> tensor<?x32xf16>
+  %c = odyssey.add %z, %z : tensor<?x32xf16>
+  return %y, %a, %c : tensor<?x32xf16>, tensor<?x32xf16>, tensor<?x32xf16>
+}
+
+// -----
+
+// What a residual is added to is no longer a product that could be merged.
+
+// CHECK-LABEL: func.func @residual_of_a_gate
+// CHECK-COUNT-2: odyssey.matmul
+// CHECK: odyssey.silu_mul %{{.*}}, %{{.*}} :
+func.func @residual_of_a_gate(%x: tensor<?x64xi8>, %xs: tensor<?xf32>, %r: tensor<?x32xf16>) -> tensor<?x32xf16> {
+  %wg = odyssey.weight "gate" : tensor<32x64xi4>
+  %s = odyssey.weight "s" : tensor<32xf32>
+  %wu = odyssey.weight "up" : tensor<32x64xi4>
+  %g = odyssey.matmul %x scale %xs, %wg scale %s residual %r : (tensor<?x64xi8>, tensor<?xf32>, tensor<32x64xi4>, tensor<32xf32>, tensor<?x32xf16>) -> tensor<?x32xf16>
+  %u = odyssey.matmul %x scale %xs, %wu scale %s : (tensor<?x64xi8>, tensor<?xf32>, tensor<32x64xi4>, tensor<32xf32>) -> tensor<?x32xf16>
+  %a = odyssey.silu_mul %g, %u : (tensor<?x32xf16>, tensor<?x32xf16>) -> tensor<?x32xf16>
+  return %a : tensor<?x32xf16>
+}

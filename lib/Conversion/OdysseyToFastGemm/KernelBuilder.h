@@ -87,6 +87,8 @@ public:
 
   /// The kernel's i-th operand (a scalar as it is) or result: its address.
   Val operand(unsigned i) { return val(func.getArgument(i)); }
+  /// The same by the operand of the kernel's operation.
+  Val operand(mlir::OpOperand &use) { return operand(use.getOperandNumber()); }
   Val result(unsigned i) { return val(func.getArgument(numOperands + i)); }
   /// M, the number of tokens: a parameter, or a constant where it is static.
   Val tokens() { return tokenCount; }

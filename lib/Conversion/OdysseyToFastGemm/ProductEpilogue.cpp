@@ -7,38 +7,66 @@ using namespace odyssey;
 using namespace odyssey::conversion;
 
 ProductEpilogue::ProductEpilogue(KernelBuilder &k, graph::MatmulOp op)
-    : k(k), op(op), n(op.getN()) {}
+    : k(k), n(op.getN()), tokenScales(k.operand(op.getXScalesMutable())),
+      weightScales(k.operand(op.getWeightScalesMutable())) {
+  if (op.getBias())
+    biases = k.operand(op.getBiasMutable()[0]);
+  if (op.getResidual())
+    residuals = k.operand(op.getResidualMutable()[0]);
+}
 
-Val ProductEpilogue::finish(Val sum, Val weightScale, Val tokenScale,
-                            Val bias) {
+ProductEpilogue::Inputs ProductEpilogue::loadInputs(Val token, Val channel,
+                                                    int64_t count) {
+  auto load = [&](Type element, Val row) {
+    int64_t width = element.getIntOrFloatBitWidth() / 8;
+    return k.load(count == 1 ? element : Type(k.vec(count, element)),
+                  k.offset(row, channel * width));
+  };
+  Inputs inputs;
+  inputs.scale = load(k.f32(), weightScales);
+  if (biases.value)
+    inputs.bias = load(k.f16(), biases);
+  if (residuals.value)
+    inputs.residual = load(k.f16(), k.row(residuals, token, n * 2));
+  return inputs;
+}
+
+Val ProductEpilogue::finish(Val sum, Val tokenScale, const Inputs &inputs) {
   // Unpacked weights are 16 q; dividing by a power of two is exact.
   Val scaled =
-      k.intToF32(sum) * (weightScale * k.constantF32(0.0625f)) * tokenScale;
-  return k.toF16(bias.value ? scaled + k.toF32(bias) : scaled);
+      k.intToF32(sum) * (inputs.scale * k.constantF32(0.0625f)) * tokenScale;
+  if (inputs.bias.value)
+    scaled = scaled + k.toF32(inputs.bias);
+  Val product = k.toF16(scaled);
+  if (!inputs.residual.value)
+    return product;
+  return k.toF16(k.toF32(product) + k.toF32(inputs.residual));
 }
 
 void ProductEpilogue::store(Val token, Val channel, ArrayRef<Val> sums) {
   assert(sums.size() == kChannels && "one thread's adjacent channels");
-  Val weightScales = k.offset(k.operand(3), channel << 2);
-  Val tokenScale = k.load(k.f32(), k.offset(k.operand(1), token << 2));
-  Val address = k.offset(k.row(k.result(0), token, n * 2), channel << 1);
-  bool hasBias = static_cast<bool>(op.getBias());
-  Val bias = hasBias ? k.offset(k.operand(4), channel << 1) : Val();
+  Val tokenScale = k.load(k.f32(), k.offset(tokenScales, token << 2));
+  Val row = k.row(k.result(0), token, n * 2);
 
   if (n % kChannels == 0) {
-    Val scales = k.load(k.vec(kChannels, k.f32()), weightScales);
-    Val biases = hasBias ? k.load(k.vec(kChannels, k.f16()), bias) : Val();
+    Inputs all = loadInputs(token, channel, kChannels);
     SmallVector<Val> halves;
-    for (auto [i, sum] : llvm::enumerate(sums))
-      halves.push_back(finish(sum, k.extract(scales, i), tokenScale,
-                              hasBias ? k.extract(biases, i) : Val()));
-    k.store(k.vectorOf(halves), address);
+    for (auto [i, sum] : llvm::enumerate(sums)) {
+      auto part = [&, i = i](Val vector) {
+        return vector.value ? k.extract(vector, i) : Val();
+      };
+      halves.push_back(
+          finish(sum, tokenScale,
+                 {part(all.scale), part(all.bias), part(all.residual)}));
+    }
+    k.store(k.vectorOf(halves), k.offset(row, channel << 1));
     return;
   }
-  for (auto [i, sum] : llvm::enumerate(sums))
-    k.ifThen(channel + i < n, [&, i = i, sum = sum] {
-      Val scale = k.load(k.f32(), k.offset(weightScales, 4 * i));
-      Val half = hasBias ? k.load(k.f16(), k.offset(bias, 2 * i)) : Val();
-      k.store(finish(sum, scale, tokenScale, half), k.offset(address, 2 * i));
+  for (auto [i, sum] : llvm::enumerate(sums)) {
+    Val at = channel + i;
+    k.ifThen(at < n, [&, sum = sum] {
+      k.store(finish(sum, tokenScale, loadInputs(token, at, 1)),
+              k.offset(row, at << 1));
     });
+  }
 }

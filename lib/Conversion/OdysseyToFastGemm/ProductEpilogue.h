@@ -1,9 +1,9 @@
 //===- ProductEpilogue.h - From int32 sums to stored outputs ----*- C++ -*-===//
 //
 // What follows the sum over K in every W4A8 product, whatever path computed the
-// sum: scaling, bias, rounding, store (docs/numerics.md, N11). A path calls it
-// once for each four adjacent channels of a token that one thread holds, which
-// is what the channel order of packed weights gives it.
+// sum: scaling, bias, residual, rounding, store (docs/numerics.md, N11). A path
+// calls it once for each four adjacent channels of a token that one thread
+// holds, which is what the channel order of packed weights gives it.
 //
 //===----------------------------------------------------------------------===//
 
@@ -28,12 +28,20 @@ public:
   void store(Val token, Val channel, llvm::ArrayRef<Val> sums);
 
 private:
-  /// One output before its store: N11 for one sum.
-  Val finish(Val sum, Val weightScale, Val tokenScale, Val bias);
+  /// What one or four adjacent channels need besides their sums; without value
+  /// where the product has none. fp32, fp16, fp16.
+  struct Inputs {
+    Val scale, bias, residual;
+  };
+  /// Loads the inputs of the channels from `channel` on, of type f32, f16 and
+  /// f16 or vectors of these.
+  Inputs loadInputs(Val token, Val channel, int64_t count);
+  /// One output: N11 for one sum.
+  Val finish(Val sum, Val tokenScale, const Inputs &inputs);
 
   KernelBuilder &k;
-  graph::MatmulOp op;
   int64_t n;
+  Val tokenScales, weightScales, biases, residuals;
 };
 
 } // namespace odyssey::conversion

@@ -127,31 +127,46 @@ LogicalResult QuantizeOp::verify() {
 }
 
 LogicalResult MatmulOp::verify() {
-  if (failed(verifyTensors(*this)) ||
-      failed(verifySameSize(*this, "K of the weights", getK(), "K of x",
-                            columns(getX()))) ||
-      failed(verifySameSize(*this, "the number of x scales", rows(getXScales()),
+  if (failed(verifyTensors(*this)))
+    return failure();
+  // C1
+  if (failed(verifySameSize(*this, "K of the weights", getK(), "K of x",
+                            columns(getX()))))
+    return failure();
+  // C2
+  if (failed(verifySameSize(*this, "the number of x scales", rows(getXScales()),
                             "the rows of x", rows(getX()))) ||
       failed(verifySameSize(*this, "the number of weight scales",
                             rows(getWeightScales()), "N of the weights",
                             getN())) ||
-      failed(verifySameSize(*this, "the result's rows", rows(getResult()),
+      (getBias() &&
+       failed(verifySameSize(*this, "the number of biases", rows(getBias()),
+                             "N of the weights", getN()))))
+    return failure();
+  // C3
+  if (failed(verifySameSize(*this, "the result's rows", rows(getResult()),
                             "the rows of x", rows(getX()))) ||
       failed(verifySameSize(*this, "the result's columns", columns(getResult()),
                             "N of the weights", getN())))
     return failure();
-  if (getBias() &&
-      failed(verifySameSize(*this, "the number of biases", rows(getBias()),
-                            "N of the weights", getN())))
-    return failure();
+  // C4
   if (getK() > kMaxK)
     return emitOpError() << "expects K of at most " << kMaxK
                          << ", so that no 32-bit sum overflows, got " << getK();
+  // C5
   if (auto encoding = getWeights().getType().getEncoding();
       encoding && !isa<fastgemm::PackedAttr>(encoding))
     return emitOpError() << "expects weights without encoding or with "
                             "#fastgemm.packed, got "
                          << encoding;
+  // C6
+  if (getResidual() &&
+      (failed(verifySameSize(*this, "the residual's rows", rows(getResidual()),
+                             "the result's rows", rows(getResult()))) ||
+       failed(verifySameSize(*this, "the residual's columns",
+                             columns(getResidual()), "the result's columns",
+                             columns(getResult())))))
+    return failure();
   return success();
 }
 

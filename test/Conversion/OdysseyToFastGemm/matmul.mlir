@@ -116,6 +116,30 @@ gpu.module @kernels {
 
 // -----
 
+// A residual is added to the product as fp16 would have stored it.
+
+// CHECK-LABEL: gpu.func @residual
+// CHECK-SAME: %[[WS:[a-z0-9]*]]: !llvm.ptr<1>, %[[R:[a-z0-9]*]]: !llvm.ptr<1>, %[[Y:[a-z0-9]*]]: !llvm.ptr<1>, %[[M:[a-z0-9]*]]: i32) kernel
+// CHECK: %[[ROW:.*]] = llvm.getelementptr %[[R]]
+// CHECK: %[[AT:.*]] = llvm.getelementptr %[[ROW]]
+// CHECK: %[[RESIDUALS:.*]] = llvm.load %[[AT]] {alignment = 8 : i64} : !llvm.ptr<1> -> vector<4xf16>
+// CHECK: %[[RESIDUAL:.*]] = vector.extract %[[RESIDUALS]][0]
+// CHECK: %[[PRODUCT:.*]] = arith.truncf %{{.*}} : f32 to f16
+// CHECK: %[[ROUNDED:.*]] = arith.extf %[[PRODUCT]] : f16 to f32
+// CHECK: %[[ADDED:.*]] = arith.extf %[[RESIDUAL]] : f16 to f32
+// CHECK: %[[RESULT:.*]] = arith.addf %[[ROUNDED]], %[[ADDED]] : f32
+// CHECK: arith.truncf %[[RESULT]] : f32 to f16
+gpu.module @kernels {
+  odyssey.kernel @residual(%x: tensor<?x64xi8, #fastgemm.rows<stride = 64>>, %xs: tensor<?xf32>, %w: tensor<64x64xi4, #fastgemm.packed<channels = 64>>, %ws: tensor<64xf32>, %r: tensor<?x64xf16>) -> tensor<?x64xf16> attributes {kind = "matmul"} {
+    %y = odyssey.matmul %x scale %xs, %w scale %ws residual %r
+        schedule <path = mma_sync, channels = 64, tokens = 8, k = 64, channel_warps = 2, token_warps = 1, stages = 2>
+        : (tensor<?x64xi8, #fastgemm.rows<stride = 64>>, tensor<?xf32>, tensor<64x64xi4, #fastgemm.packed<channels = 64>>, tensor<64xf32>, tensor<?x64xf16>) -> tensor<?x64xf16>
+    odyssey.return %y : tensor<?x64xf16>
+  }
+}
+
+// -----
+
 // N = 70 is padded to 128 channels, two CTAs of 64; rows of 70 halves are not
 // aligned to 8 bytes, so every channel is stored, and checked, for itself.
 

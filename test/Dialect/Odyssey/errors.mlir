@@ -137,6 +137,7 @@ func.func @matmul_largest_k(%x: tensor<?x132104xi8>, %s: tensor<?xf32>, %w: tens
 
 // -----
 
+// C4
 func.func @matmul_k_too_large(%x: tensor<?x132105xi8>, %s: tensor<?xf32>, %w: tensor<32x132105xi4>, %ws: tensor<32xf32>) {
   // expected-error@+1 {{'odyssey.matmul' op expects K of at most 132104, so that no 32-bit sum overflows, got 132105}}
   %y = odyssey.matmul %x scale %s, %w scale %ws
@@ -146,6 +147,7 @@ func.func @matmul_k_too_large(%x: tensor<?x132105xi8>, %s: tensor<?xf32>, %w: te
 
 // -----
 
+// C1
 func.func @matmul_k(%x: tensor<?x64xi8>, %s: tensor<?xf32>, %w: tensor<32x128xi4>, %ws: tensor<32xf32>) {
   // expected-error@+1 {{'odyssey.matmul' op expects K of the weights (128) to equal K of x (64)}}
   %y = odyssey.matmul %x scale %s, %w scale %ws
@@ -155,6 +157,7 @@ func.func @matmul_k(%x: tensor<?x64xi8>, %s: tensor<?xf32>, %w: tensor<32x128xi4
 
 // -----
 
+// C2
 func.func @matmul_token_scales(%x: tensor<8x64xi8>, %s: tensor<4xf32>, %w: tensor<32x64xi4>, %ws: tensor<32xf32>) {
   // expected-error@+1 {{'odyssey.matmul' op expects the number of x scales (4) to equal the rows of x (8)}}
   %y = odyssey.matmul %x scale %s, %w scale %ws
@@ -164,6 +167,7 @@ func.func @matmul_token_scales(%x: tensor<8x64xi8>, %s: tensor<4xf32>, %w: tenso
 
 // -----
 
+// C2
 func.func @matmul_weight_scales(%x: tensor<?x64xi8>, %s: tensor<?xf32>, %w: tensor<32x64xi4>, %ws: tensor<64xf32>) {
   // expected-error@+1 {{'odyssey.matmul' op expects the number of weight scales (64) to equal N of the weights (32)}}
   %y = odyssey.matmul %x scale %s, %w scale %ws
@@ -173,6 +177,7 @@ func.func @matmul_weight_scales(%x: tensor<?x64xi8>, %s: tensor<?xf32>, %w: tens
 
 // -----
 
+// C3
 func.func @matmul_rows(%x: tensor<8x64xi8>, %s: tensor<8xf32>, %w: tensor<32x64xi4>, %ws: tensor<32xf32>) {
   // expected-error@+1 {{'odyssey.matmul' op expects the result's rows (?) to equal the rows of x (8)}}
   %y = odyssey.matmul %x scale %s, %w scale %ws
@@ -182,6 +187,7 @@ func.func @matmul_rows(%x: tensor<8x64xi8>, %s: tensor<8xf32>, %w: tensor<32x64x
 
 // -----
 
+// C3
 func.func @matmul_columns(%x: tensor<?x64xi8>, %s: tensor<?xf32>, %w: tensor<32x64xi4>, %ws: tensor<32xf32>) {
   // expected-error@+1 {{'odyssey.matmul' op expects the result's columns (64) to equal N of the weights (32)}}
   %y = odyssey.matmul %x scale %s, %w scale %ws
@@ -191,6 +197,7 @@ func.func @matmul_columns(%x: tensor<?x64xi8>, %s: tensor<?xf32>, %w: tensor<32x
 
 // -----
 
+// C2
 func.func @matmul_bias(%x: tensor<?x64xi8>, %s: tensor<?xf32>, %w: tensor<32x64xi4>, %ws: tensor<32xf32>, %b: tensor<64xf16>) {
   // expected-error@+1 {{'odyssey.matmul' op expects the number of biases (64) to equal N of the weights (32)}}
   %y = odyssey.matmul %x scale %s, %w scale %ws bias %b
@@ -200,6 +207,27 @@ func.func @matmul_bias(%x: tensor<?x64xi8>, %s: tensor<?xf32>, %w: tensor<32x64x
 
 // -----
 
+// C6
+func.func @matmul_residual_rows(%x: tensor<8x64xi8>, %s: tensor<8xf32>, %w: tensor<32x64xi4>, %ws: tensor<32xf32>, %r: tensor<4x32xf16>) {
+  // expected-error@+1 {{'odyssey.matmul' op expects the residual's rows (4) to equal the result's rows (8)}}
+  %y = odyssey.matmul %x scale %s, %w scale %ws residual %r
+      : (tensor<8x64xi8>, tensor<8xf32>, tensor<32x64xi4>, tensor<32xf32>, tensor<4x32xf16>) -> tensor<8x32xf16>
+  return
+}
+
+// -----
+
+// C6
+func.func @matmul_residual_columns(%x: tensor<?x64xi8>, %s: tensor<?xf32>, %w: tensor<32x64xi4>, %ws: tensor<32xf32>, %r: tensor<?x64xf16>) {
+  // expected-error@+1 {{'odyssey.matmul' op expects the residual's columns (64) to equal the result's columns (32)}}
+  %y = odyssey.matmul %x scale %s, %w scale %ws residual %r
+      : (tensor<?x64xi8>, tensor<?xf32>, tensor<32x64xi4>, tensor<32xf32>, tensor<?x64xf16>) -> tensor<?x32xf16>
+  return
+}
+
+// -----
+
+// C5
 func.func @matmul_encoding(%x: tensor<?x64xi8>, %s: tensor<?xf32>, %w: tensor<32x64xi4, "column_major">, %ws: tensor<32xf32>) {
   // expected-error@+1 {{'odyssey.matmul' op expects weights without encoding or with #fastgemm.packed, got "column_major"}}
   %y = odyssey.matmul %x scale %s, %w scale %ws

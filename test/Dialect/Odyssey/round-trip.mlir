@@ -5,6 +5,8 @@
 // CHECK: odyssey.quantize %{{.*}} : tensor<?x64xf16> -> tensor<?x64xi8>, tensor<?xf32>
 // CHECK: odyssey.matmul %{{.*}} scale %{{.*}}, %{{.*}} scale %{{.*}} : (tensor<?x64xi8>, tensor<?xf32>, tensor<128x64xi4>, tensor<128xf32>) -> tensor<?x128xf16>
 // CHECK: odyssey.matmul %{{.*}} bias %{{.*}} schedule <path = mma_sync, channels = 64, tokens = 8, k = 64, channel_warps = 2, token_warps = 1, stages = 2> :
+// CHECK: odyssey.matmul %{{.*}} residual %{{.*}} : (tensor<?x64xi8>, tensor<?xf32>, tensor<128x64xi4>, tensor<128xf32>, tensor<?x128xf16>) -> tensor<?x128xf16>
+// CHECK: odyssey.matmul %{{.*}} bias %{{.*}} residual %{{.*}} : (tensor<?x64xi8>, tensor<?xf32>, tensor<128x64xi4>, tensor<128xf32>, tensor<128xf16>, tensor<?x128xf16>) -> tensor<?x128xf16>
 // CHECK: odyssey.linear %{{.*}}, %{{.*}} keep : (tensor<?x64xf16>, tensor<512x64xf16>) -> tensor<?x512xf32>
 // CHECK: odyssey.argmax %{{.*}} : tensor<?x512xf32> -> tensor<?xi32>
 func.func @products(%x: tensor<?x64xf16>) -> tensor<?xi32> {
@@ -18,6 +20,10 @@ func.func @products(%x: tensor<?x64xf16>) -> tensor<?xi32> {
   %z = odyssey.matmul %q scale %s, %w scale %ws bias %b
       schedule <path = mma_sync, channels = 64, tokens = 8, k = 64, channel_warps = 2, token_warps = 1, stages = 2>
       : (tensor<?x64xi8>, tensor<?xf32>, tensor<128x64xi4>, tensor<128xf32>, tensor<128xf16>) -> tensor<?x128xf16>
+  %r = odyssey.matmul %q scale %s, %w scale %ws residual %y
+      : (tensor<?x64xi8>, tensor<?xf32>, tensor<128x64xi4>, tensor<128xf32>, tensor<?x128xf16>) -> tensor<?x128xf16>
+  %br = odyssey.matmul %q scale %s, %w scale %ws bias %b residual %r
+      : (tensor<?x64xi8>, tensor<?xf32>, tensor<128x64xi4>, tensor<128xf32>, tensor<128xf16>, tensor<?x128xf16>) -> tensor<?x128xf16>
   %logits = odyssey.linear %x, %head keep : (tensor<?x64xf16>, tensor<512x64xf16>) -> tensor<?x512xf32>
   %next = odyssey.argmax %logits : tensor<?x512xf32> -> tensor<?xi32>
   return %next : tensor<?xi32>

@@ -39,10 +39,20 @@ Quantized quantize(const std::vector<uint16_t> &x, int64_t m, int64_t k) {
   return result;
 }
 
+/// What stands around a product besides its weights.
+struct Variant {
+  bool bias = false, residual = false;
+  std::string schedule = "", target = "sm_80";
+};
+
+/// Bias [N] and residual [M, N]; empty where the product has none.
+struct Extras {
+  std::vector<uint16_t> bias, residual;
+};
+
 std::vector<uint16_t> multiply(const Quantized &x, const std::vector<int8_t> &w,
                                const std::vector<float> &scales, int64_t m,
-                               int64_t n, int64_t k,
-                               const std::vector<uint16_t> &bias) {
+                               int64_t n, int64_t k, const Extras &extras) {
   std::vector<uint16_t> result(m * n);
   for (int64_t row = 0; row < m; ++row)
     for (int64_t channel = 0; channel < n; ++channel) {
@@ -53,20 +63,25 @@ std::vector<uint16_t> multiply(const Quantized &x, const std::vector<int8_t> &w,
       float scaled = static_cast<float>(16 * static_cast<int64_t>(sum));
       scaled = scaled * (scales[channel] / 16.0f);
       scaled = scaled * x.scales[row];
-      if (!bias.empty())
-        scaled = scaled + fromHalf(bias[channel]);
-      result[row * n + channel] = toHalf(scaled);
+      if (!extras.bias.empty())
+        scaled = scaled + fromHalf(extras.bias[channel]);
+      uint16_t product = toHalf(scaled);
+      if (!extras.residual.empty())
+        product = toHalf(fromHalf(product) +
+                         fromHalf(extras.residual[row * n + channel]));
+      result[row * n + channel] = product;
     }
   return result;
 }
 
-std::string matmulIr(int64_t n, int64_t k, bool withBias,
-                     const std::string &schedule = "") {
+std::string matmulIr(int64_t n, int64_t k, const Variant &variant) {
   std::string N = std::to_string(n), K = std::to_string(k);
+  std::string half = "tensor<?x" + N + "xf16>";
   std::string bias =
-      withBias ? "%b = odyssey.weight \"b\" : tensor<" + N + "xf16>\n" : "";
-  return "func.func @main(%x: tensor<?x" + K + "xf16>) -> tensor<?x" + N +
-         "xf16> {\n"
+      variant.bias ? "%b = odyssey.weight \"b\" : tensor<" + N + "xf16>\n" : "";
+  return "func.func @main(%x: tensor<?x" + K + "xf16>" +
+         (variant.residual ? ", %r: " + half : "") + ") -> " + half +
+         " {\n"
          "%w = odyssey.weight \"w\" : tensor<" +
          N + "x" + K +
          "xi4>\n"
@@ -75,19 +90,18 @@ std::string matmulIr(int64_t n, int64_t k, bool withBias,
          "xf16> -> tensor<?x" + K +
          "xi8>, tensor<?xf32>\n"
          "%y = odyssey.matmul %q scale %s, %w scale %ws " +
-         (withBias ? "bias %b " : "") + schedule + " : (tensor<?x" + K +
-         "xi8>, tensor<?xf32>, tensor<" + N + "x" + K + "xi4>, tensor<" + N +
-         "xf32>" + (withBias ? ", tensor<" + N + "xf16>" : "") +
-         ") -> tensor<?x" + N +
-         "xf16>\n"
-         "return %y : tensor<?x" +
-         N + "xf16>\n}\n";
+         (variant.bias ? "bias %b " : "") +
+         (variant.residual ? "residual %r " : "") + variant.schedule +
+         " : (tensor<?x" + K + "xi8>, tensor<?xf32>, tensor<" + N + "x" + K +
+         "xi4>, tensor<" + N + "xf32>" +
+         (variant.bias ? ", tensor<" + N + "xf16>" : "") +
+         (variant.residual ? ", " + half : "") + ") -> " + half +
+         "\nreturn %y : " + half + "\n}\n";
 }
 
 /// Compiles [n, k] once and compares every output for each number of tokens.
 void checkProduct(int64_t n, int64_t k, const std::vector<int64_t> &tokens,
-                  bool withBias = false, const std::string &schedule = "",
-                  const std::string &target = "sm_80") {
+                  const Variant &variant = {}) {
   SCOPED_TRACE("N = " + std::to_string(n) + ", K = " + std::to_string(k));
   std::mt19937 random(static_cast<unsigned>(n * 7919 + k));
   std::vector<int8_t> weights = randomWeights(random, n * k);
@@ -95,24 +109,28 @@ void checkProduct(int64_t n, int64_t k, const std::vector<int64_t> &tokens,
   std::vector<WeightTensor> file = {
       {"w", tensor(ElementType::I8, {n, k}, weights)},
       {"ws", tensor(ElementType::F32, {n}, scales)}};
-  std::vector<uint16_t> bias;
-  if (withBias) {
-    bias = randomHalves(random, n);
-    file.push_back({"b", tensor(ElementType::F16, {n}, bias)});
+  Extras extras;
+  if (variant.bias) {
+    extras.bias = randomHalves(random, n);
+    file.push_back({"b", tensor(ElementType::F16, {n}, extras.bias)});
   }
-  CompiledModule module(matmulIr(n, k, withBias, schedule), file, target);
+  CompiledModule module(matmulIr(n, k, variant), file, variant.target);
   for (int64_t m : tokens) {
     SCOPED_TRACE("M = " + std::to_string(m));
     std::vector<uint16_t> x = randomHalves(random, m * k);
     // One row of zeros: its scale is 0.
     if (m > 2)
       std::fill(x.begin() + k, x.begin() + 2 * k, 0);
-    std::vector<HostTensor> outputs =
-        module.run("main", {tensor(ElementType::F16, {m, k}, x)});
+    std::vector<HostTensor> inputs = {tensor(ElementType::F16, {m, k}, x)};
+    if (variant.residual) {
+      extras.residual = randomHalves(random, m * n, 4.0f);
+      inputs.push_back(tensor(ElementType::F16, {m, n}, extras.residual));
+    }
+    std::vector<HostTensor> outputs = module.run("main", inputs);
     ASSERT_EQ(outputs.size(), 1u);
     std::vector<uint16_t> actual = elements<uint16_t>(outputs[0]);
     std::vector<uint16_t> expected =
-        multiply(quantize(x, m, k), weights, scales, m, n, k, bias);
+        multiply(quantize(x, m, k), weights, scales, m, n, k, extras);
     ASSERT_EQ(actual.size(), expected.size());
     int64_t wrong = 0;
     for (size_t i = 0; i < actual.size(); ++i)
@@ -154,8 +172,15 @@ INSTANTIATE_TEST_SUITE_P(Real, MatmulShapes,
 TEST(Matmul, LongestReductionOfLlama) { checkProduct(256, 11008, {1, 33}); }
 
 TEST(Matmul, Bias) {
-  checkProduct(192, 128, {1, 9, 70}, /*withBias=*/true);
-  checkProduct(35, 64, {3}, /*withBias=*/true);
+  checkProduct(192, 128, {1, 9, 70}, {.bias = true});
+  checkProduct(35, 64, {3}, {.bias = true});
+}
+
+/// The product's own rounding to fp16 stands before the sum.
+TEST(Matmul, Residual) {
+  checkProduct(192, 128, {1, 9, 70}, {.residual = true});
+  checkProduct(35, 64, {3, 17}, {.residual = true});
+  checkProduct(192, 128, {5}, {.bias = true, .residual = true});
 }
 
 /// The extremes of 32-bit accumulation: every product at its largest magnitude.
@@ -163,7 +188,7 @@ TEST(Matmul, LargestSums) {
   constexpr int64_t n = 32, k = 11008;
   std::vector<int8_t> weights(n * k, -8);
   std::vector<float> scales(n, 0.001f);
-  CompiledModule module(matmulIr(n, k, false),
+  CompiledModule module(matmulIr(n, k, {}),
                         {{"w", tensor(ElementType::I8, {n, k}, weights)},
                          {"ws", tensor(ElementType::F32, {n}, scales)}});
   std::vector<uint16_t> x(k, toHalf(-1.0f));
@@ -193,8 +218,9 @@ TEST(Matmul, EveryScheduleGivesTheSameBits) {
        "1, "
        "stages = 8"}) {
     SCOPED_TRACE(schedule);
-    checkProduct(160, 576, {1, 37, 130}, false,
-                 std::string("schedule <path = mma_sync, ") + schedule + ">");
+    checkProduct(160, 576, {1, 37, 130},
+                 {.schedule = std::string("schedule <path = mma_sync, ") +
+                              schedule + ">"});
   }
 }
 
@@ -243,8 +269,8 @@ TEST(Matmul, EveryHopperScheduleGivesTheSameBits) {
 }
 
 TEST(Matmul, OtherTargets) {
-  checkProduct(172, 192, {1, 50}, false, "", "sm_86");
-  checkProduct(172, 192, {1, 50}, false, "", "sm_89");
+  checkProduct(172, 192, {1, 50}, {.target = "sm_86"});
+  checkProduct(172, 192, {1, 50}, {.target = "sm_89"});
 }
 
 } // namespace
