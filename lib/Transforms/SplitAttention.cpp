@@ -49,8 +49,8 @@ struct SplitAttention : odyssey::impl::SplitAttentionBase<SplitAttention> {
     int64_t positions =
         cast<ShapedType>(op.getPageTable().getType()).getDimSize(1) *
         cache.getDimSize(4);
-    int64_t chunks = (positions + graph::kAttentionChunk - 1) /
-                     graph::kAttentionChunk;
+    int64_t chunks =
+        (positions + graph::kAttentionChunk - 1) / graph::kAttentionChunk;
     int64_t heads = op.getHeads(), d = cache.getDimSize(5);
     if (chunks < 2 || tokens > kMaxTokens ||
         tokens * heads * chunks * (d + 2) * 4 > kMaxWorkspaceBytes)

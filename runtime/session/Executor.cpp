@@ -234,8 +234,7 @@ Status Executor::Content::run(std::span<const Call> calls) {
   return Status::success();
 }
 
-Result<GraphHandle>
-Executor::Content::record(std::span<const Call> calls) {
+Result<GraphHandle> Executor::Content::record(std::span<const Call> calls) {
   ODYSSEY_RETURN_IF_ERROR(device->beginRecording());
   Status launched = run(calls);
   // Recording ends in any case, so that the device can be used further.

@@ -86,8 +86,7 @@ struct Session::Content {
   Status reservePages(std::span<const Input> inputs);
   FlatTokens flatten(std::span<const Input> inputs) const;
   Status uploadPageTable();
-  Status uploadChunk(const FlatTokens &flat, const Chunk &chunk,
-                     size_t stride);
+  Status uploadChunk(const FlatTokens &flat, const Chunk &chunk, size_t stride);
   Status run(const Executor::Call &call);
   Status runChunk(const FlatTokens &flat, const Chunk &chunk,
                   std::span<const Input> inputs, std::span<Output> outputs);
@@ -132,9 +131,8 @@ Status Session::Content::allocateBuffers() {
     return Status::success();
   };
   staging.resize(kInputArrays * arrayStride(model().maxTokensPerStep));
-  ODYSSEY_RETURN_IF_ERROR(allocate(buffers.inputs,
-                                   static_cast<int64_t>(staging.size()),
-                                   "step inputs"));
+  ODYSSEY_RETURN_IF_ERROR(allocate(
+      buffers.inputs, static_cast<int64_t>(staging.size()), "step inputs"));
   ODYSSEY_RETURN_IF_ERROR(allocate(buffers.pageTable,
                                    static_cast<int64_t>(pages.table().size()),
                                    "page_table"));
@@ -255,9 +253,9 @@ Status Session::Content::run(const Executor::Call &call) {
 Status Session::Content::readOutputs(std::span<const Input> inputs,
                                      std::span<Output> outputs) {
   std::vector<int32_t> nextTokens(inputs.size());
-  ODYSSEY_RETURN_IF_ERROR(device().copyToHost(
-      nextTokens.data(), buffers.nextToken.address(),
-      nextTokens.size() * sizeof(int32_t)));
+  ODYSSEY_RETURN_IF_ERROR(
+      device().copyToHost(nextTokens.data(), buffers.nextToken.address(),
+                          nextTokens.size() * sizeof(int32_t)));
   size_t vocabulary = static_cast<size_t>(model().vocabulary);
   for (size_t i = 0; i < inputs.size(); ++i) {
     outputs[i].nextToken = nextTokens[i];
@@ -283,10 +281,8 @@ Status Session::Content::runChunk(const FlatTokens &flat, const Chunk &chunk,
   };
   std::array forwardInputs = {array(0), array(1), array(2),
                               buffers.pageTable.address()};
-  ODYSSEY_RETURN_IF_ERROR(run({model().forward,
-                               forwardInputs,
-                               {},
-                               static_cast<int64_t>(chunk.count)}));
+  ODYSSEY_RETURN_IF_ERROR(run(
+      {model().forward, forwardInputs, {}, static_cast<int64_t>(chunk.count)}));
   std::array logitsOutputs = {buffers.logits.address(),
                               buffers.nextToken.address()};
   for (size_t begin = 0; begin < chunk.rows.size();
@@ -294,8 +290,8 @@ Status Session::Content::runChunk(const FlatTokens &flat, const Chunk &chunk,
     size_t count =
         std::min(static_cast<size_t>(maxRows), chunk.rows.size() - begin);
     std::array rows = {array(3) + begin * sizeof(int32_t)};
-    ODYSSEY_RETURN_IF_ERROR(run({model().logits, rows, logitsOutputs,
-                                 static_cast<int64_t>(count)}));
+    ODYSSEY_RETURN_IF_ERROR(run(
+        {model().logits, rows, logitsOutputs, static_cast<int64_t>(count)}));
     size_t first = chunk.firstInput + begin;
     ODYSSEY_RETURN_IF_ERROR(readOutputs(inputs.subspan(first, count),
                                         outputs.subspan(first, count)));
@@ -400,8 +396,8 @@ Session::step(std::span<const Input> inputs) {
   for (size_t begin = 0; begin < flat.size(); begin += maxTokens) {
     Chunk chunk{begin, std::min(maxTokens, flat.size() - begin), finished, {}};
     // `hidden` holds this chunk's rows only until the next one runs.
-    for (; finished < inputs.size() &&
-           flat.last[finished] < begin + chunk.count;
+    for (;
+         finished < inputs.size() && flat.last[finished] < begin + chunk.count;
          ++finished)
       chunk.rows.push_back(static_cast<int32_t>(flat.last[finished] - begin));
     ODYSSEY_RETURN_IF_ERROR(

@@ -2,11 +2,11 @@
 //
 // The kernel that walks the whole KV length in one CTA, for prefill and short
 // contexts; AttentionSplit.cpp has the one that spreads it over many. A CTA
-// owns one KV head and `tile_tokens` tokens; the queries of the heads that share
-// the KV head are the rows of its fp16 tensor core tiles, 16 rows a warp: row r
-// is token r / G of the tile, head r mod G of the group. Keys and values of a
-// page (64 tokens) come into shared memory through cp.async, the next page's
-// while this one is used.
+// owns one KV head and `tile_tokens` tokens; the queries of the heads that
+// share the KV head are the rows of its fp16 tensor core tiles, 16 rows a warp:
+// row r is token r / G of the tile, head r mod G of the group. Keys and values
+// of a page (64 tokens) come into shared memory through cp.async, the next
+// page's while this one is used.
 //
 // FlashAttention-2 in registers: S = Q K^T is the accumulator of m16n8k16,
 // whose layout is that of an A fragment, so the softmax's numerators go
@@ -17,10 +17,10 @@
 // are computed for themselves and merged in ascending order, and a page behind
 // the row's position is fully masked, which changes neither the running
 // maximum, nor the sum, nor the output (their factor is exp(0) = 1 and every
-// numerator 0). So rows of several positions share a tile, and tokens of several
-// sequences: the CTA walks the runs of equal sequence in its tile one after the
-// other, with all other rows masked. Pages behind the tile's greatest position
-// are not read at all.
+// numerator 0). So rows of several positions share a tile, and tokens of
+// several sequences: the CTA walks the runs of equal sequence in its tile one
+// after the other, with all other rows masked. Pages behind the tile's greatest
+// position are not read at all.
 //
 //===----------------------------------------------------------------------===//
 
@@ -43,8 +43,8 @@ public:
   LogicalResult emit();
 
 private:
-  /// What a warp's 16 rows (two a lane, g and g + 8) have seen of a chunk, or of
-  /// all chunks so far.
+  /// What a warp's 16 rows (two a lane, g and g + 8) have seen of a chunk, or
+  /// of all chunks so far.
   struct State {
     /// headDim / 8 accumulators of the output and one of the sum, whose columns
     /// are all equal.
@@ -96,8 +96,7 @@ int64_t groupOf(graph::AttentionOp op) {
 
 AttentionEmitter::AttentionEmitter(KernelBuilder &k, graph::AttentionOp op)
     : k(k), op(op), tileTokens(op.getTileTokens().value_or(1)),
-      heads(op.getHeads()), group(groupOf(op)),
-      threads(tileThreads(op, group)),
+      heads(op.getHeads()), group(groupOf(op)), threads(tileThreads(op, group)),
       pagesPerSequence(
           cast<ShapedType>(op.getPageTable().getType()).getDimSize(1)),
       pages(k, cast<MemRefType>(op.getCache().getType()), threads) {
@@ -253,8 +252,7 @@ AttentionEmitter::State AttentionEmitter::merge(const State &total,
   for (int i = 0; i < 2; ++i) {
     Val isEmpty = chunk.maximum[i] == minusInfinity;
     ChunkMerge factors = mergeFactors(k, total.maximum[i], chunk.maximum[i]);
-    result.maximum[i] =
-        k.select(isEmpty, total.maximum[i], factors.maximum);
+    result.maximum[i] = k.select(isEmpty, total.maximum[i], factors.maximum);
     for (auto [merged, part] : llvm::zip_equal(result.tiles, chunk.tiles))
       for (int64_t e : {2 * i, 2 * i + 1}) {
         Val before = k.extract(merged, e);
@@ -276,17 +274,16 @@ void AttentionEmitter::storeRows(const State &state) {
         SmallVector<Val> pair;
         // Rows without a token become zeros.
         for (int64_t e : {2 * i, 2 * i + 1})
-          pair.push_back(k.toF16(k.select(
-              isToken, k.extract(state.tiles[n], e) / total, zero)));
+          pair.push_back(k.toF16(
+              k.select(isToken, k.extract(state.tiles[n], e) / total, zero)));
         k.store(k.packHalves(pair[0], pair[1]), k.offset(address, n * 16));
       }
     });
 }
 
 /// The `pageCount` first pages of a sequence, chunk by chunk.
-AttentionEmitter::State AttentionEmitter::walkChunks(Val sequence,
-                                                     Val pageCount,
-                                                     State total) {
+AttentionEmitter::State
+AttentionEmitter::walkChunks(Val sequence, Val pageCount, State total) {
   Val zero = k.constant(0), one = k.constant(1);
   Val last[] = {lastVisible(0, sequence), lastVisible(1, sequence)};
   Val table = k.offset(k.operand(3), sequence * (pagesPerSequence * 4));
@@ -303,19 +300,20 @@ AttentionEmitter::State AttentionEmitter::walkChunks(Val sequence,
       zero, pageCount, k.constant(kChunkPages), total.flat(),
       [&](Val first, ArrayRef<Val> merged) {
         Val end = k.min(first + kChunkPages, pageCount);
-        SmallVector<Val> chunk = k.loop(
-            first, end, one, emptyState().flat(),
-            [&](Val i, ArrayRef<Val> carried) {
-              k.create<fastgemm::AsyncWaitOp>(k.getI32IntegerAttr(0));
-              // This page is there, and nobody reads the other slot any more.
-              k.barrier();
-              Val next = i + 1;
-              k.ifThen(next < pageCount, [&] { startPage(next); });
-              k.create<fastgemm::AsyncCommitOp>();
-              return processPage(slot(i & 1), i * kPage, last,
-                                 State::fromFlat(carried))
-                  .flat();
-            });
+        SmallVector<Val> chunk =
+            k.loop(first, end, one, emptyState().flat(),
+                   [&](Val i, ArrayRef<Val> carried) {
+                     k.create<fastgemm::AsyncWaitOp>(k.getI32IntegerAttr(0));
+                     // This page is there, and nobody reads the other slot any
+                     // more.
+                     k.barrier();
+                     Val next = i + 1;
+                     k.ifThen(next < pageCount, [&] { startPage(next); });
+                     k.create<fastgemm::AsyncCommitOp>();
+                     return processPage(slot(i & 1), i * kPage, last,
+                                        State::fromFlat(carried))
+                         .flat();
+                   });
         return merge(State::fromFlat(merged), State::fromFlat(chunk)).flat();
       });
   return State::fromFlat(result);
@@ -344,8 +342,7 @@ LogicalResult AttentionEmitter::emit() {
               Val greater = k.select(best[0] < length, length, best[0]);
               return SmallVector<Val>{k.select(same, greater, best[0])};
             });
-        Val pageCount =
-            k.select(starts, (most[0] + (kPage - 1)) / kPage, zero);
+        Val pageCount = k.select(starts, (most[0] + (kPage - 1)) / kPage, zero);
         return walkChunks(sequence, pageCount, State::fromFlat(outer)).flat();
       });
   storeRows(State::fromFlat(result));

@@ -14,10 +14,10 @@ Val AttentionPages::headBase(Val base, Val layer, Val kvHead) {
 }
 
 /// Pieces are swizzled so that 8 rows that ldmatrix reads together fall into
-/// different bank groups: rows of 128 bytes and more rotate by row, shorter ones
-/// by the 128-byte line. Everything known at compile time comes last, as one
-/// XOR and one offset: with addresses made from few registers there are enough
-/// for two sets of accumulators.
+/// different bank groups: rows of 128 bytes and more rotate by row, shorter
+/// ones by the 128-byte line. Everything known at compile time comes last, as
+/// one XOR and one offset: with addresses made from few registers there are
+/// enough for two sets of accumulators.
 Val AttentionPages::address(const Place &place) {
   int64_t mask = std::min<int64_t>(pieces() & -pieces(), 8) - 1;
   Val at = place.base + place.row * cache.rowBytes();
@@ -28,8 +28,8 @@ Val AttentionPages::address(const Place &place) {
     at = at ^ ((place.morePieces & mask) * 16);
   }
   Val high = place.piece - (place.piece & mask);
-  int64_t more = place.moreRows * cache.rowBytes() +
-                 (place.morePieces & ~mask) * 16;
+  int64_t more =
+      place.moreRows * cache.rowBytes() + (place.morePieces & ~mask) * 16;
   return k.offset(k.offset(k.shared(), at + (high << 4)), more);
 }
 
@@ -61,8 +61,8 @@ Val AttentionPages::keyFragment(Val slot, Val position, int64_t more,
   bool odd = 2 * step + 1 >= pieces();
   Val half = odd ? k.constant(0) : (lane >> 3) & 1;
   Val from = address({slot, position + (lane & 7), half, more, 2 * step});
-  Val b = k.val(k.create<fastgemm::LoadMatrixOp>(
-      k.vec(odd ? 1 : 2, k.i32()), from.value, UnitAttr()));
+  Val b = k.val(k.create<fastgemm::LoadMatrixOp>(k.vec(odd ? 1 : 2, k.i32()),
+                                                 from.value, UnitAttr()));
   return odd ? k.vectorOf({k.extract(b, 0), k.constant(0)}) : b;
 }
 
@@ -71,8 +71,8 @@ Val AttentionPages::valueFragment(Val slot, int64_t position, Val piece,
   // k is the position: transposed 8x8 blocks, positions 0-7 and 8-15.
   Val row = k.threadIndex() & 15;
   Val from = address({slot + halfBytes(), row, piece, position, more});
-  return k.val(k.create<fastgemm::LoadMatrixOp>(
-      k.vec(2, k.i32()), from.value, k.getUnitAttr()));
+  return k.val(k.create<fastgemm::LoadMatrixOp>(k.vec(2, k.i32()), from.value,
+                                                k.getUnitAttr()));
 }
 
 Val AttentionPages::ones() {
@@ -89,8 +89,7 @@ PageSoftmax conversion::pageSoftmax(KernelBuilder &k, ArrayRef<Val> scores,
                                     Val before, Val maximum) {
   // While a row has seen nothing its maximum is -inf; any finite number in its
   // place makes all factors 0.
-  Val minusInfinity =
-      k.constantF32(-std::numeric_limits<float>::infinity());
+  Val minusInfinity = k.constantF32(-std::numeric_limits<float>::infinity());
   Val reference =
       k.select(maximum == minusInfinity, k.constantF32(0.0f), maximum);
   PageSoftmax result;
@@ -104,8 +103,7 @@ Val conversion::scaleRows(KernelBuilder &k, Val accumulator, Val factor,
                           Val factor8) {
   // Elements 0 and 1 are of row g, 2 and 3 of row g + 8.
   for (int64_t e = 0; e < 4; ++e)
-    accumulator =
-        k.insert(k.extract(accumulator, e) * (e < 2 ? factor : factor8),
-                 accumulator, e);
+    accumulator = k.insert(
+        k.extract(accumulator, e) * (e < 2 ? factor : factor8), accumulator, e);
   return accumulator;
 }

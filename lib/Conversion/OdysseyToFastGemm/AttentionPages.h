@@ -1,4 +1,5 @@
-//===- AttentionPages.h - Pages of the KV cache in shared memory -*- C++ -*-===//
+//===- AttentionPages.h - Pages of the KV cache in shared memory -*- C++
+//-*-===//
 //
 // What the attention kernels share: how a page of one KV head comes into shared
 // memory, and the tensor core fragments that are read from it. A page is 64
@@ -39,8 +40,8 @@ public:
   /// into shared memory, a multiple of 1024, as everywhere below.
   void start(Val slot, Val base, Val page);
 
-  /// A B fragment of keys: the scores' columns are 8 positions from `position` +
-  /// `more` (a multiple of 8) on, k is step `step` of the elements. What does
+  /// A B fragment of keys: the scores' columns are 8 positions from `position`
+  /// + `more` (a multiple of 8) on, k is step `step` of the elements. What does
   /// not exist is zero.
   Val keyFragment(Val slot, Val position, int64_t more, int64_t step);
   /// A B fragment of values: k are the 16 positions from `position` (a multiple

@@ -1,17 +1,17 @@
 //===- AttentionSplit.cpp - Attention spread over the KV length -----------===//
 //
 // For decode (flash-decoding): a CTA computes chunks of 256 positions of one
-// token and one KV head, so that even one sequence keeps many SMs busy. What the
-// chunks give is merged in ascending order by the kernel of attention_merge,
-// with the same bits as the kernel of Attention.cpp, which walks all chunks
-// itself.
+// token and one KV head, so that even one sequence keeps many SMs busy. What
+// the chunks give is merged in ascending order by the kernel of
+// attention_merge, with the same bits as the kernel of Attention.cpp, which
+// walks all chunks itself.
 //
 // The rows of the tensor core tiles are the heads that share the KV head, up to
 // 16. All four warps work on the same rows and the same page: warp w scores
 // positions 16w to 16w + 15, the warps exchange maxima and numerators through
 // shared memory, and each multiplies all numerators with its quarter of the
-// values' columns. Every number is still made by the same operations in the same
-// order as where one warp does it all.
+// values' columns. Every number is still made by the same operations in the
+// same order as where one warp does it all.
 //
 //===----------------------------------------------------------------------===//
 
@@ -86,8 +86,8 @@ ChunkEmitter::ChunkEmitter(KernelBuilder &k, graph::AttentionChunksOp op)
       d(pages.cache.headDim), rowBlocks((group + kRows - 1) / kRows),
       chunkCount(cast<ShapedType>(op.getChunkValues().getType()).getDimSize(2)),
       ownPieces((pages.pieces() + kWarps - 1) / kWarps),
-      stages(std::clamp(kStageBytes / pages.slotBytes(), kMinStages,
-                        kChunkPages)),
+      stages(
+          std::clamp(kStageBytes / pages.slotBytes(), kMinStages, kChunkPages)),
       numeratorBytes(stages * pages.slotBytes()),
       maximaBytes(numeratorBytes + kWarps * 32 * 16) {}
 
@@ -204,8 +204,8 @@ ChunkEmitter::State ChunkEmitter::processPage(Val page, Val firstPosition,
   SmallVector<Val> registers;
   for (int64_t j = 0; j < 2; ++j)
     for (PageSoftmax &row : rows)
-      registers.push_back(k.packHalves(row.numerators[2 * j],
-                                       row.numerators[2 * j + 1]));
+      registers.push_back(
+          k.packHalves(row.numerators[2 * j], row.numerators[2 * j + 1]));
   SmallVector<Val> numerators = exchangeNumerators(k.vectorOf(registers));
 
   for (Val &tile : state.tiles)
@@ -215,8 +215,7 @@ ChunkEmitter::State ChunkEmitter::processPage(Val page, Val firstPosition,
     for (int64_t i = 0; i < ownPieces; ++i)
       state.tiles[i] = k.mmaF16(
           numerators[step],
-          pages.valueFragment(page, step * 16, ownPiece(i), 0),
-          state.tiles[i]);
+          pages.valueFragment(page, step * 16, ownPiece(i), 0), state.tiles[i]);
     state.tiles.back() = k.mmaF16(numerators[step], ones, state.tiles.back());
   }
   return state;
@@ -238,9 +237,9 @@ void ChunkEmitter::storeChunk(Val chunk, const State &state) {
     }
     Val writes = rowValid[i] & (warp == 0) & ((lane & 3) == 0);
     k.ifThen(writes, [&] {
-      k.store(k.vectorOf({state.maximum[i],
-                          k.extract(state.tiles.back(), 2 * i)}),
-              k.row(k.result(1), index, 8));
+      k.store(
+          k.vectorOf({state.maximum[i], k.extract(state.tiles.back(), 2 * i)}),
+          k.row(k.result(1), index, 8));
     });
   }
 }
@@ -263,8 +262,8 @@ void ChunkEmitter::emitChunk(Val chunk, ArrayRef<Val> queries) {
   State state;
   state.tiles.assign(ownPieces + 1, k.zeros(k.vec(4, k.f32())));
   state.maximum[0] = state.maximum[1] = k.constantF32(kMinusInfinity);
-  SmallVector<Val> result = k.loop(
-      zero, count, one, state.flat(), [&](Val i, ArrayRef<Val> carried) {
+  SmallVector<Val> result =
+      k.loop(zero, count, one, state.flat(), [&](Val i, ArrayRef<Val> carried) {
         k.create<fastgemm::AsyncWaitOp>(k.getI32IntegerAttr(stages - 2));
         // This page is there, and nobody reads the slot of the one before, the
         // maxima or the numerators any more.

@@ -33,9 +33,8 @@ static LogicalResult emitKernel(graph::KernelOp kernel) {
       .Case([&](graph::AttentionChunksOp op) {
         return emitAttentionChunks(k, op);
       })
-      .Case([&](graph::AttentionMergeOp op) {
-        return emitAttentionMerge(k, op);
-      })
+      .Case(
+          [&](graph::AttentionMergeOp op) { return emitAttentionMerge(k, op); })
       .Case([&](graph::AttentionMergeQuantizeOp op) {
         return emitAttentionMergeQuantize(k, op);
       })

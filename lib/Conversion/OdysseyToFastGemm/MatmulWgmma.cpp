@@ -152,7 +152,9 @@ private:
   Val descriptor(Val slot);
   RingPosition sumTile(const RingPosition &start, Accumulators &sums);
   SmallVector<Val> quadOf(const Accumulators &sums, int64_t quad);
-  void storeQuad(const OutputTile &tile, Val quad, ArrayRef<Val> sums);
+  /// Where this thread's quad `quad` belongs.
+  Val channelOf(const OutputTile &tile);
+  Val tokenOf(const OutputTile &tile, Val quad);
   void store(const OutputTile &tile, const Accumulators &sums);
   void exchangeAndStore(const OutputTile &tile, const Accumulators &sums);
 
@@ -445,19 +447,24 @@ SmallVector<Val> WgmmaEmitter::quadOf(const Accumulators &sums, int64_t quad) {
   return result;
 }
 
-void WgmmaEmitter::storeQuad(const OutputTile &tile, Val quad,
-                             ArrayRef<Val> sums) {
-  Val channel = (tile.channels * shape.groups + group) * kGroupChannels +
-                ((warp & 3) << 5) + ((lane >> 2) << 2);
-  Val token = tile.tokens * shape.tokens + (quad >> 1) * 8 + ((lane & 3) << 1) +
-              (quad & 1);
-  k.ifThen(k.land(channel < shape.packed.n, token < k.tokens()),
-           [&] { epilogue.store(token, channel, sums); });
+Val WgmmaEmitter::channelOf(const OutputTile &tile) {
+  return (tile.channels * shape.groups + group) * kGroupChannels +
+         ((warp & 3) << 5) + ((lane >> 2) << 2);
+}
+
+Val WgmmaEmitter::tokenOf(const OutputTile &tile, Val quad) {
+  return tile.tokens * shape.tokens + (quad >> 1) * 8 + ((lane & 3) << 1) +
+         (quad & 1);
 }
 
 void WgmmaEmitter::store(const OutputTile &tile, const Accumulators &sums) {
-  for (int64_t quad = 0; quad < shape.quads; ++quad)
-    storeQuad(tile, k.constant(quad), quadOf(sums, quad));
+  SmallVector<Val> tokens;
+  SmallVector<SmallVector<Val>> quads;
+  for (int64_t quad = 0; quad < shape.quads; ++quad) {
+    tokens.push_back(tokenOf(tile, k.constant(quad)));
+    quads.push_back(quadOf(sums, quad));
+  }
+  epilogue.storeAll(tokens, channelOf(tile), quads);
 }
 
 /// Quad q goes to the CTA of rank q mod split_k.
@@ -484,9 +491,11 @@ void WgmmaEmitter::exchangeAndStore(const OutputTile &tile,
   k.create<NVVM::ClusterWaitOp>(k.getUnitAttr());
 
   Val received = k.offset(k.shared(shape.exchange), thread << 4);
+  SmallVector<Val> tokens;
+  SmallVector<SmallVector<Val>> totals;
   for (int64_t i = 0; i < shape.share; ++i) {
     Val quad = rank + i * shape.splitK;
-    auto finish = [&] {
+    auto add = [&] {
       Val total;
       for (int64_t sender = 0; sender < shape.splitK; ++sender) {
         Val part =
@@ -494,16 +503,22 @@ void WgmmaEmitter::exchangeAndStore(const OutputTile &tile,
                    k.offset(received, (sender * shape.share + i) * quadBytes));
         total = total.value ? total + part : part;
       }
-      SmallVector<Val> elements;
-      for (int64_t element = 0; element < 4; ++element)
-        elements.push_back(k.extract(total, element));
-      storeQuad(tile, quad, elements);
+      return total;
     };
-    if (shape.quads % shape.splitK == 0)
-      finish();
-    else
-      k.ifThen(quad < shape.quads, finish);
+    // The last ones may have less to do: a token that is not stored.
+    bool whole = shape.quads % shape.splitK == 0 || i + 1 < shape.share;
+    Val total = whole ? add() : k.ifElse(quad < shape.quads, add, [&] {
+      return k.zeros(k.vec(4, k.i32()));
+    });
+    Val token = tokenOf(tile, quad);
+    tokens.push_back(whole ? token
+                           : k.select(quad < shape.quads, token, k.tokens()));
+    SmallVector<Val> elements;
+    for (int64_t element = 0; element < ProductEpilogue::kChannels; ++element)
+      elements.push_back(k.extract(total, element));
+    totals.push_back(elements);
   }
+  epilogue.storeAll(tokens, channelOf(tile), totals);
 }
 
 void WgmmaEmitter::consume() {

@@ -299,8 +299,7 @@ RowValues siluMul(KernelBuilder &k, RowKernel &row, OperandRange inputs,
 /// heads, chunks, d], their maxima and sums [M, heads, chunks, 2], and the
 /// positions.
 RowValues mergeChunks(KernelBuilder &k, RowKernel &row, Value chunkValues) {
-  ArrayRef<int64_t> shape =
-      cast<ShapedType>(chunkValues.getType()).getShape();
+  ArrayRef<int64_t> shape = cast<ShapedType>(chunkValues.getType()).getShape();
   int64_t heads = shape[1], chunks = shape[2], d = shape[3];
   Val token = k.blockIndex(0);
   Val length = k.load(k.i32(), k.offset(k.operand(2), token << 2)) + 1;
@@ -318,15 +317,13 @@ RowValues mergeChunks(KernelBuilder &k, RowKernel &row, Value chunkValues) {
     SmallVector<Val> merged = k.loop(
         k.constant(0), count, k.constant(1), init,
         [&](Val chunk, ArrayRef<Val> total) {
-          Val pair =
-              k.load(k.vec(2, k.f32()), k.offset(headStats, chunk << 3));
+          Val pair = k.load(k.vec(2, k.f32()), k.offset(headStats, chunk << 3));
           ChunkMerge factors = mergeFactors(k, total[2], k.extract(pair, 0));
           auto add = [&](Val before, Val part) {
             if (!isa<VectorType>(part.type()))
               return before * factors.total + part * factors.chunk;
             auto spread = [&](Val factor) {
-              return k.val(
-                  k.create<vector::BroadcastOp>(four, factor.value));
+              return k.val(k.create<vector::BroadcastOp>(four, factor.value));
             };
             return before * spread(factors.total) +
                    part * spread(factors.chunk);
@@ -334,15 +331,14 @@ RowValues mergeChunks(KernelBuilder &k, RowKernel &row, Value chunkValues) {
           Val from = k.offset(headValues, chunk * (d * 4));
           return SmallVector<Val>{
               add(total[0], k.load(four, from)),
-              add(total[1], k.load(four, k.offset(from, 16))),
-              factors.maximum, add(total[3], k.extract(pair, 1))};
+              add(total[1], k.load(four, k.offset(from, 16))), factors.maximum,
+              add(total[3], k.extract(pair, 1))};
         });
     Val isToken = k.constant(0) < count;
     SmallVector<Val> elements;
     for (int64_t i = 0; i < 8; ++i) {
       Val y = k.toF16(k.extract(merged[i / 4], i % 4) / merged[3]);
-      elements.push_back(
-          k.select(isToken, k.toF32(y), k.constantF32(0.0f)));
+      elements.push_back(k.select(isToken, k.toF32(y), k.constantF32(0.0f)));
     }
     return k.vectorOf(elements);
   });
@@ -410,7 +406,7 @@ LogicalResult
 conversion::emitAttentionMergeQuantize(KernelBuilder &k,
                                        graph::AttentionMergeQuantizeOp op) {
   RowKernel row(k, columnsOf(op.getValues()));
-  row.storeQuantized(mergeChunks(k, row, op.getChunkValues()), k.result(0),
-                     k.result(1), rowStride(op.getValues()));
+  auto values = [&] { return mergeChunks(k, row, op.getChunkValues()); };
+  row.storeQuantized(values, op.getValues(), k.result(0), k.result(1));
   return row.finish();
 }

@@ -43,23 +43,27 @@ Val ProductEpilogue::finish(Val sum, Val tokenScale, const Inputs &inputs) {
   return k.toF16(k.toF32(product) + k.toF32(inputs.residual));
 }
 
-void ProductEpilogue::store(Val token, Val channel, ArrayRef<Val> sums) {
+Val ProductEpilogue::finishAll(ArrayRef<Val> sums, Val tokenScale,
+                               const Inputs &inputs) {
   assert(sums.size() == kChannels && "one thread's adjacent channels");
+  SmallVector<Val> halves;
+  for (auto [i, sum] : llvm::enumerate(sums)) {
+    auto part = [&, i = i](Val vector) {
+      return vector.value ? k.extract(vector, i) : Val();
+    };
+    halves.push_back(
+        finish(sum, tokenScale,
+               {part(inputs.scale), part(inputs.bias), part(inputs.residual)}));
+  }
+  return k.vectorOf(halves);
+}
+
+void ProductEpilogue::store(Val token, Val channel, ArrayRef<Val> sums) {
   Val tokenScale = k.load(k.f32(), k.offset(tokenScales, token << 2));
   Val row = k.row(k.result(0), token, n * 2);
-
   if (n % kChannels == 0) {
-    Inputs all = loadInputs(token, channel, kChannels);
-    SmallVector<Val> halves;
-    for (auto [i, sum] : llvm::enumerate(sums)) {
-      auto part = [&, i = i](Val vector) {
-        return vector.value ? k.extract(vector, i) : Val();
-      };
-      halves.push_back(
-          finish(sum, tokenScale,
-                 {part(all.scale), part(all.bias), part(all.residual)}));
-    }
-    k.store(k.vectorOf(halves), k.offset(row, channel << 1));
+    Inputs inputs = loadInputs(token, channel, kChannels);
+    k.store(finishAll(sums, tokenScale, inputs), k.offset(row, channel << 1));
     return;
   }
   for (auto [i, sum] : llvm::enumerate(sums)) {
@@ -67,6 +71,52 @@ void ProductEpilogue::store(Val token, Val channel, ArrayRef<Val> sums) {
     k.ifThen(at < n, [&, sum = sum] {
       k.store(finish(sum, tokenScale, loadInputs(token, at, 1)),
               k.offset(row, at << 1));
+    });
+  }
+}
+
+void ProductEpilogue::storeAll(ArrayRef<Val> tokens, Val channel,
+                               ArrayRef<SmallVector<Val>> sums) {
+  if (n % kChannels != 0) {
+    for (auto [token, quad] : llvm::zip_equal(tokens, sums))
+      k.ifThen(
+          k.land(channel < n, token < k.tokens()),
+          [&, token = token, &quad = quad] { store(token, channel, quad); });
+    return;
+  }
+  k.ifThen(channel < n, [&] {
+    // As many at a time as registers are free at the end of a product.
+    constexpr size_t together = 16;
+    Inputs ofChannels;
+    for (size_t first = 0; first < tokens.size(); first += together) {
+      size_t count = std::min(together, tokens.size() - first);
+      storeBatch(tokens.slice(first, count), channel, sums.slice(first, count),
+                 ofChannels);
+    }
+  });
+}
+
+void ProductEpilogue::storeBatch(ArrayRef<Val> tokens, Val channel,
+                                 ArrayRef<SmallVector<Val>> sums,
+                                 Inputs &ofChannels) {
+  Val lastToken = k.tokens() - 1;
+  SmallVector<Val> scales;
+  SmallVector<Inputs> inputs;
+  for (Val token : tokens) {
+    Val inside = k.min(token, lastToken);
+    scales.push_back(k.load(k.f32(), k.offset(tokenScales, inside << 2)));
+    Inputs own = ofChannels;
+    if (!ofChannels.scale.value || residuals.value)
+      own = loadInputs(inside, channel, kChannels);
+    if (!ofChannels.scale.value)
+      ofChannels = own;
+    own.scale = ofChannels.scale, own.bias = ofChannels.bias;
+    inputs.push_back(own);
+  }
+  for (auto [i, token] : llvm::enumerate(tokens)) {
+    Val halves = finishAll(sums[i], scales[i], inputs[i]);
+    k.ifThen(token < k.tokens(), [&, token = token] {
+      k.store(halves, k.offset(k.row(k.result(0), token, n * 2), channel << 1));
     });
   }
 }

@@ -27,6 +27,12 @@ public:
   /// `token` (below M); both are i32. Channels behind N are not stored.
   void store(Val token, Val channel, llvm::ArrayRef<Val> sums);
 
+  /// The same for several tokens of the same channels, `sums[i]` being those of
+  /// `tokens[i]`, which need not be below M: others are not stored. All that is
+  /// read is read before anything is stored, so that no load waits for another.
+  void storeAll(llvm::ArrayRef<Val> tokens, Val channel,
+                llvm::ArrayRef<llvm::SmallVector<Val>> sums);
+
 private:
   /// What one or four adjacent channels need besides their sums; without value
   /// where the product has none. fp32, fp16, fp16.
@@ -36,6 +42,13 @@ private:
   /// Loads the inputs of the channels from `channel` on, of type f32, f16 and
   /// f16 or vectors of these.
   Inputs loadInputs(Val token, Val channel, int64_t count);
+  /// kChannels outputs of a token, as one vector.
+  Val finishAll(llvm::ArrayRef<Val> sums, Val tokenScale, const Inputs &inputs);
+  /// Some tokens of storeAll; scales and biases are loaded into `ofChannels` by
+  /// the first call.
+  void storeBatch(llvm::ArrayRef<Val> tokens, Val channel,
+                  llvm::ArrayRef<llvm::SmallVector<Val>> sums,
+                  Inputs &ofChannels);
   /// One output: N11 for one sum.
   Val finish(Val sum, Val tokenScale, const Inputs &inputs);
 

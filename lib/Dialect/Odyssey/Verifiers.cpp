@@ -371,8 +371,8 @@ static LogicalResult verifyChunks(Operation *op, Value values, Value stats,
 
 LogicalResult AttentionChunksOp::verify() {
   if (failed(verifyCacheUser(*this, getQueries())) ||
-      failed(verifyChunks(*this, getChunkValues(), getStats(),
-                          getPositions())) ||
+      failed(
+          verifyChunks(*this, getChunkValues(), getStats(), getPositions())) ||
       failed(verifySameSize(*this, "the tokens of the chunks",
                             rows(getChunkValues()), "those of the queries",
                             rows(getQueries()))))
@@ -383,10 +383,10 @@ LogicalResult AttentionChunksOp::verify() {
   int64_t positions = columns(getPageTable()) * cache.pageTokens;
   if (failed(verifySameSize(*this, "the heads of the chunks", shape[1],
                             "the number of heads", getHeads())) ||
-      failed(verifySameSize(
-          *this, "the number of chunks", shape[2],
-          "the chunks of a sequence's pages",
-          (positions + kAttentionChunk - 1) / kAttentionChunk)) ||
+      failed(verifySameSize(*this, "the number of chunks", shape[2],
+                            "the chunks of a sequence's pages",
+                            (positions + kAttentionChunk - 1) /
+                                kAttentionChunk)) ||
       failed(verifySameSize(*this, "the size of a chunk's row", shape[3],
                             "the head dimension", cache.headDim)))
     return failure();

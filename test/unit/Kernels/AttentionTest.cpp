@@ -3,8 +3,8 @@
 // rope_append and attention together, as a model uses them, against a
 // computation in double precision; several sequences of different lengths in
 // one step; and the same bits however tokens share steps, which is also whether
-// one CTA walks the whole KV length (steps of more than 64 tokens) or many share
-// it (fewer, where the context is longer than a chunk of 256 positions).
+// one CTA walks the whole KV length (steps of more than 64 tokens) or many
+// share it (fewer, where the context is longer than a chunk of 256 positions).
 //
 //===----------------------------------------------------------------------===//
 
@@ -277,10 +277,8 @@ TEST_P(LongAttention, AllWaysToSplitTheKvLengthGiveTheSameBits) {
   }
   ASSERT_EQ(at, length);
   // Decode of sequences of different lengths, with a row that has no token.
-  auto mixed = step({{0, static_cast<int32_t>(length - 1)},
-                     {1, 255},
-                     {0, -1},
-                     {1, 256}});
+  auto mixed = step(
+      {{0, static_cast<int32_t>(length - 1)}, {1, 255}, {0, -1}, {1, 256}});
   ASSERT_EQ(mixed.size(), 4u);
   EXPECT_EQ(mixed[0], whole[length - 1]);
   EXPECT_EQ(mixed[1], whole[255]);

@@ -227,8 +227,8 @@ TEST(Matmul, EveryScheduleGivesTheSameBits) {
 class HopperShapes : public ::testing::TestWithParam<Shape> {};
 
 TEST_P(HopperShapes, EveryOutputIsEqual) {
-  checkProduct(GetParam().n, GetParam().k, GetParam().tokens, false, "",
-               "sm_90a");
+  checkProduct(GetParam().n, GetParam().k, GetParam().tokens,
+               {.target = "sm_90a"});
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -262,9 +262,12 @@ TEST(Matmul, EveryHopperScheduleGivesTheSameBits) {
        "channels = 128, tokens = 16, k = 128, channel_warps = 4, token_warps = "
        "1, stages = 3, ctas = 3"}) {
     SCOPED_TRACE(schedule);
-    checkProduct(388, 576, {1, 37, 300}, /*withBias=*/false,
-                 std::string("schedule <path = wgmma, ") + schedule + ">",
-                 "sm_90a");
+    checkProduct(
+        388, 576, {1, 37, 300},
+        {.bias = true,
+         .residual = true,
+         .schedule = std::string("schedule <path = wgmma, ") + schedule + ">",
+         .target = "sm_90a"});
   }
 }
 

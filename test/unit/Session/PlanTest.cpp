@@ -269,10 +269,9 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(PlanTest, EveryMissingFieldIsNamed) {
   // Removes each member of each object of the plans, one at a time.
-  const std::set<std::string> optional = {"cubin", "cluster",
-                                          "programmatic_dependent_launch",
-                                          "model", "tokenizer",
-                                          "padded_steps"};
+  const std::set<std::string> optional = {
+      "cubin", "cluster",   "programmatic_dependent_launch",
+      "model", "tokenizer", "padded_steps"};
   for (const json &whole : {smallPlan(), toyPlan()}) {
     const json flat = whole.flatten();
     std::set<std::string> pointers;

@@ -334,7 +334,7 @@ void addToyKernels(FakeDevice &device) {
     for (int m = 0; m < launch.i32(5); ++m)
       if (positions[m] >= 0)
         cache[entry(launch.pointer<int32_t>(3), sequences[m], positions[m],
-                  launch.i32(6), launch.i32(7))] = tokens[m];
+                    launch.i32(6), launch.i32(7))] = tokens[m];
   };
   device.kernels["toy_attend"] = [=](const FakeLaunch &launch) {
     auto *positions = launch.pointer<int32_t>(0);
