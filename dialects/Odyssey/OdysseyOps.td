@@ -70,9 +70,10 @@ def Odyssey_LinearOp : Odyssey_Op<"linear", [Pure]> {
   let summary = "a product with 16-bit weights";
   let description = [{
     `result[m, n] = sum_k x[m, k] * weights[n, k]` with fp32 accumulation on
-    the fp16 tensor cores, in ascending k. The result is rounded to its element
-    type. `odyssey-quantize-linears` turns this into `odyssey.quantize` and
-    `odyssey.matmul`, but for those marked `keep`.
+    the fp16 tensor cores, in ascending k, plus `bias[n]` in fp32 where given.
+    The result is rounded to its element type. `odyssey-quantize-linears` turns
+    this into `odyssey.quantize` and `odyssey.matmul`, but for those marked
+    `keep`.
 
     Example:
 
@@ -81,11 +82,13 @@ def Odyssey_LinearOp : Odyssey_Op<"linear", [Pure]> {
     ```
   }];
   let arguments = (ins Odyssey_F16Matrix:$x, Odyssey_F16Matrix:$weights,
+                       Optional<Odyssey_F16Vector>:$bias,
                        UnitAttr:$keep,
                        OptionalAttr<FastGemm_ScheduleAttr>:$schedule);
   let results = (outs Odyssey_FloatMatrix:$result);
   let assemblyFormat = [{
-    $x `,` $weights (`keep` $keep^)? (`schedule` $schedule^)? attr-dict
+    $x `,` $weights (`bias` $bias^)? (`keep` $keep^)? (`schedule` $schedule^)?
+      attr-dict
       `:` functional-type(operands, results)
   }];
   let hasVerifier = 1;
@@ -348,7 +351,7 @@ def Odyssey_ArgmaxOp : Odyssey_Op<"argmax", [Pure]> {
 //===----------------------------------------------------------------------===//
 
 def Odyssey_RopeAppendOp : Odyssey_Op<"rope_append", [
-    MemoryEffects<[MemWrite]>]> {
+    AttrSizedOperandSegments, MemoryEffects<[MemWrite]>]> {
   let summary = "rotates queries and keys, appends keys and values to the cache";
   let description = [{
     `inputs` are queries, keys and values of each token, as three tensors or as
@@ -359,6 +362,10 @@ def Odyssey_RopeAppendOp : Odyssey_Op<"rope_append", [
     page_tokens, head dimension]. A token at position -1 is none and appends
     nothing. The result are the rotated queries.
 
+    With `norm`, every head of queries and keys is first normalized by its root
+    mean square, as by `odyssey.rms_norm` on a row of one head, the rounding to
+    fp16 included. The weights have the size of a head and serve all of them.
+
     Example:
 
     ```mlir
@@ -366,6 +373,11 @@ def Odyssey_RopeAppendOp : Odyssey_Op<"rope_append", [
         cache %kv layer %layer heads 8
         : (tensor<?x128xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>,
           tensor<1x2xi32>, memref<5x2x2x4x64x8xf16> -> tensor<?x64xf16>
+    %n = odyssey.rope_append %qkv table %t at %positions, %sequences, %pages
+        cache %kv layer %layer heads 8 norm %qw, %kw epsilon = 1.0e-6
+        : (tensor<?x128xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>,
+          tensor<1x2xi32>, memref<5x2x2x4x64x8xf16>, tensor<8xf16>,
+          tensor<8xf16> -> tensor<?x64xf16>
     ```
   }];
   let arguments = (ins Variadic<Odyssey_F16Matrix>:$inputs,
@@ -374,14 +386,18 @@ def Odyssey_RopeAppendOp : Odyssey_Op<"rope_append", [
                        Odyssey_I32Vector:$sequences,
                        Odyssey_I32Matrix:$page_table,
                        Arg<Odyssey_KvCache, "", [MemWrite]>:$cache,
-                       I32:$layer, I32Attr:$heads);
+                       I32:$layer,
+                       Optional<Odyssey_F16Vector>:$query_norm,
+                       Optional<Odyssey_F16Vector>:$key_norm,
+                       I32Attr:$heads, OptionalAttr<F32Attr>:$epsilon);
   let results = (outs Odyssey_F16Matrix:$queries);
   let assemblyFormat = [{
     $inputs `table` $table `at` $positions `,` $sequences `,` $page_table
       `cache` $cache `layer` $layer `heads` custom<Plain>($heads)
+      (`norm` $query_norm^ `,` $key_norm `epsilon` `=` custom<PlainF32>($epsilon))?
       attr-dict `:` `(` type($inputs) `)` `,` type($table) `,` type($positions)
       `,` type($sequences) `,` type($page_table) `,` type($cache)
-      `->` type($queries)
+      (`,` type($query_norm)^ `,` type($key_norm))? `->` type($queries)
   }];
   let hasVerifier = 1;
 }

@@ -43,10 +43,11 @@ private:
                                    RankedTensorType::get(shape, b.getF16Type()),
                                    b.getStrArrayAttr({name.str()}));
   }
-  Value linear(Value x, const Twine &name, int64_t n) {
+  Value linear(Value x, const Twine &name, int64_t n, bool hasBias = false) {
     int64_t k = cast<ShapedType>(x.getType()).getDimSize(1);
     return graph::LinearOp::create(
         b, rows(n), x, weight(name + ".weight", {n, k}),
+        hasBias ? weight(name + ".bias", {n}) : Value(),
         /*keep=*/UnitAttr(), fastgemm::ScheduleAttr());
   }
   Value norm(Value x, const Twine &name) {
@@ -112,14 +113,23 @@ Value ModelGraphBuilder::attentionBlock(Value x, int64_t layer) {
   std::string prefix = "model.layers." + std::to_string(layer);
   Value h = norm(x, prefix + ".input_layernorm");
   std::string attention = prefix + ".self_attn.";
-  Value q = linear(h, attention + "q_proj", config.queryWidth());
-  Value k = linear(h, attention + "k_proj", config.keyValueWidth());
-  Value v = linear(h, attention + "v_proj", config.keyValueWidth());
+  bool hasBias = config.hasAttentionBias();
+  Value q = linear(h, attention + "q_proj", config.queryWidth(), hasBias);
+  Value k = linear(h, attention + "k_proj", config.keyValueWidth(), hasBias);
+  Value v = linear(h, attention + "v_proj", config.keyValueWidth(), hasBias);
+  Value queryNorm, keyNorm;
+  FloatAttr epsilon;
+  if (config.hasHeadNorms()) {
+    queryNorm = weight(attention + "q_norm.weight", {config.headDim});
+    keyNorm = weight(attention + "k_norm.weight", {config.headDim});
+    epsilon = b.getF32FloatAttr(config.rmsNormEps);
+  }
   Value layerIndex = arith::ConstantOp::create(b, b.getI32IntegerAttr(layer));
   auto heads = static_cast<uint32_t>(config.numHeads);
   Value rotated = graph::RopeAppendOp::create(
       b, rows(config.queryWidth()), ValueRange{q, k, v}, table, positions,
-      sequences, pageTable, cache, layerIndex, heads);
+      sequences, pageTable, cache, layerIndex, queryNorm, keyNorm, heads,
+      epsilon);
   auto scale =
       static_cast<float>(1.0 / std::sqrt(static_cast<double>(config.headDim)));
   Value mixed = graph::AttentionOp::create(
@@ -186,8 +196,8 @@ void ModelGraphBuilder::buildLogits() {
       config.tiedEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight";
   Value scores = graph::LinearOp::create(
       b, logitsType, hidden,
-      weight(head, {config.vocabSize, config.hiddenSize}), b.getUnitAttr(),
-      fastgemm::ScheduleAttr());
+      weight(head, {config.vocabSize, config.hiddenSize}), /*bias=*/Value(),
+      b.getUnitAttr(), fastgemm::ScheduleAttr());
   Value next = graph::ArgmaxOp::create(b, perToken(i32), scores);
   func::ReturnOp::create(b, ValueRange{scores, next});
 }

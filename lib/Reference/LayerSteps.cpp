@@ -22,22 +22,35 @@ void LayerSteps::round(Matrix &values) const {
       value = roundToHalf(value);
 }
 
+void LayerSteps::normalizeRow(std::span<const float> in,
+                              std::span<const float> weight,
+                              std::span<float> out) const {
+  double squares = 0;
+  for (float value : in)
+    squares += static_cast<double>(value) * static_cast<double>(value);
+  float mean = static_cast<float>(squares / static_cast<double>(in.size()));
+  float r = 1.0f / std::sqrt(mean + config.rmsNormEps);
+  for (size_t i = 0; i < in.size(); ++i)
+    out[i] = (in[i] * r) * weight[i];
+}
+
 Matrix LayerSteps::normalize(const Matrix &x,
                              std::span<const float> weight) const {
   Matrix y(x.rows, x.columns);
-  for (int64_t row = 0; row < x.rows; ++row) {
-    std::span<const float> in = x.row(row);
-    double squares = 0;
-    for (float value : in)
-      squares += static_cast<double>(value) * static_cast<double>(value);
-    float mean = static_cast<float>(squares / static_cast<double>(x.columns));
-    float r = 1.0f / std::sqrt(mean + config.rmsNormEps);
-    std::span<float> out = y.row(row);
-    for (int64_t i = 0; i < x.columns; ++i)
-      out[i] = (in[i] * r) * weight[i];
-  }
+  for (int64_t row = 0; row < x.rows; ++row)
+    normalizeRow(x.row(row), weight, y.row(row));
   round(y);
   return y;
+}
+
+void LayerSteps::normalizeHeads(Matrix &heads,
+                                std::span<const float> weight) const {
+  std::span<float> values = heads.values;
+  for (size_t first = 0; first < values.size(); first += weight.size()) {
+    std::span<float> head = values.subspan(first, weight.size());
+    normalizeRow(head, weight, head);
+  }
+  round(heads);
 }
 
 Matrix LayerSteps::activate(const Matrix &gate, const Matrix &up) const {

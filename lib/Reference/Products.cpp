@@ -48,14 +48,16 @@ ODYSSEY_VECTOR_CLONES static void dotRows(const int16_t *rows, int64_t count,
   }
 }
 
-/// out[c] = fp32(16 * sums[c]) * scale[c] * tokenScale, rounded to fp16.
+/// out[c] = fp32(16 * sums[c]) * scale[c] * tokenScale (+ bias[c], unless that
+/// is null), rounded to fp16.
 ODYSSEY_VECTOR_CLONES static void scaleSums(const int32_t *sums,
                                             const float *scale,
-                                            float tokenScale, int64_t count,
-                                            float *out) {
+                                            float tokenScale, const float *bias,
+                                            int64_t count, float *out) {
   for (int64_t c = 0; c < count; ++c) {
     float value = static_cast<float>(16 * sums[c]) * scale[c];
-    out[c] = roundToHalf(value * tokenScale);
+    value *= tokenScale;
+    out[c] = roundToHalf(bias ? value + bias[c] : value);
   }
 }
 
@@ -126,10 +128,12 @@ Matrix reference::multiplyW4A8(const Matrix &x, const W4A8Linear &linear,
     float scale[channelsPerBlock];
     for (int64_t c = 0; c < count; ++c)
       scale[c] = linear.scale[first + c] / 16.0f;
+    const float *bias =
+        linear.bias.empty() ? nullptr : linear.bias.data() + first;
     std::vector<int32_t> sums(x.rows * channelsPerBlock);
     dotRows(quantized.data(), x.rows, weights.data(), linear.k, sums.data());
     for (int64_t m = 0; m < x.rows; ++m)
-      scaleSums(sums.data() + m * channelsPerBlock, scale, tokenScales[m],
+      scaleSums(sums.data() + m * channelsPerBlock, scale, tokenScales[m], bias,
                 count, y.row(m).data() + first);
   };
   int64_t blocks = (linear.n + channelsPerBlock - 1) / channelsPerBlock;

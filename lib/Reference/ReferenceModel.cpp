@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <string>
 #include <type_traits>
 
@@ -103,7 +104,12 @@ template <>
 Matrix
 ReferenceModel::Typed<Fp32Linear>::project(const Matrix &x,
                                            const Fp32Linear &linear) const {
-  return multiply(x, linear.weight, linear.n, threads);
+  Matrix y = multiply(x, linear.weight, linear.n, threads);
+  if (!linear.bias.empty())
+    for (int64_t row = 0; row < y.rows; ++row)
+      std::ranges::transform(y.row(row), linear.bias, y.row(row).begin(),
+                             std::plus<>());
+  return y;
 }
 
 template <>
@@ -138,6 +144,12 @@ void ReferenceModel::Typed<Linear>::runLayer(const Layer &layer, int64_t index,
   Matrix q = observed("self_attn.q_proj", project(h, layer.q));
   Matrix k = observed("self_attn.k_proj", project(h, layer.k));
   Matrix v = observed("self_attn.v_proj", project(h, layer.v));
+  if (config.hasHeadNorms()) {
+    steps.normalizeHeads(q, layer.qNorm);
+    steps.normalizeHeads(k, layer.kNorm);
+    observe(prefix + "self_attn.q_norm", q);
+    observe(prefix + "self_attn.k_norm", k);
+  }
   steps.rotate(q, position);
   steps.rotate(k, position);
   observe(prefix + "self_attn.q_rope", q);

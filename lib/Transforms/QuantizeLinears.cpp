@@ -46,7 +46,7 @@ struct QuantizeLinears : odyssey::impl::QuantizeLinearsBase<QuantizeLinears> {
     graph::QuantizeOp input = quantizedInput(rewriter, op);
     rewriter.replaceOpWithNewOp<graph::MatmulOp>(
         op, op.getType(), input.getValues(), input.getScales(), values, scales,
-        /*bias=*/Value(), /*residual=*/Value(), op.getScheduleAttr());
+        op.getBias(), /*residual=*/Value(), op.getScheduleAttr());
     if (weight->use_empty())
       rewriter.eraseOp(weight);
     ++quantized;

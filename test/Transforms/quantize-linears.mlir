@@ -122,3 +122,17 @@ func.func @other_user(%ids: tensor<?xi32>) -> tensor<?x512xf16> {
   %y = odyssey.linear %x, %w : (tensor<?x64xf16>, tensor<512x64xf16>) -> tensor<?x512xf16>
   return %y : tensor<?x512xf16>
 }
+
+// -----
+
+// A bias goes along.
+
+// CHECK-LABEL: func.func @bias
+// CHECK: %[[B:.*]] = odyssey.weight "q.bias" : tensor<32xf16>
+// CHECK: odyssey.matmul {{.*}} bias %[[B]] :
+func.func @bias(%x: tensor<?x64xf16>) -> tensor<?x32xf16> {
+  %w = odyssey.weight "q.weight" : tensor<32x64xf16>
+  %b = odyssey.weight "q.bias" : tensor<32xf16>
+  %y = odyssey.linear %x, %w bias %b : (tensor<?x64xf16>, tensor<32x64xf16>, tensor<32xf16>) -> tensor<?x32xf16>
+  return %y : tensor<?x32xf16>
+}

@@ -39,6 +39,9 @@ public:
   /// RMSNorm: (x * r) * weight with r = 1 / sqrt(mean(x^2) + eps).
   Matrix normalize(const Matrix &x, std::span<const float> weight) const;
 
+  /// RMSNorm of every head of every token on its own; `weight` serves them all.
+  void normalizeHeads(Matrix &heads, std::span<const float> weight) const;
+
   /// RoPE on the heads of tokens that stand at `position` and after.
   void rotate(Matrix &heads, int64_t position) const;
 
@@ -61,6 +64,10 @@ public:
   void addResidual(Matrix &x, const Matrix &y) const;
 
 private:
+  /// RMSNorm of one row.
+  void normalizeRow(std::span<const float> in, std::span<const float> weight,
+                    std::span<float> out) const;
+
   /// Where the keys and values of a query head begin in a cache's rows.
   int64_t cacheColumn(int64_t head) const {
     return head / (config.numHeads / config.numKvHeads) * config.headDim;

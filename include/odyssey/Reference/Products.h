@@ -19,6 +19,8 @@ namespace odyssey::reference {
 struct Fp32Linear {
   int64_t n = 0, k = 0;
   std::vector<float> weight;
+  /// n values, or none.
+  std::vector<float> bias = {};
 };
 
 /// The same with weights scale[n] * weight[n, k], where weight is in -8..7.
@@ -27,6 +29,8 @@ struct W4A8Linear {
   int64_t n = 0, k = 0;
   std::span<const int8_t> weight;
   std::span<const float> scale;
+  /// n fp16 values, or none. The one thing that a linear keeps itself.
+  std::vector<float> bias = {};
 };
 
 /// Quantizes one token's activations, symmetrically: with a = max|x|,
@@ -40,8 +44,8 @@ Matrix multiply(const Matrix &x, std::span<const float> weight, int64_t n,
                 unsigned threads);
 
 /// y = x W^T with x quantized per token, int32 accumulation, and
-/// fp32(acc) * (scale[n] / 16) * tokenScale, left to right, rounded to fp16,
-/// where acc is the sum of quantized x * (16 * weight).
+/// fp32(acc) * (scale[n] / 16) * tokenScale (+ bias[n]), left to right, rounded
+/// to fp16, where acc is the sum of quantized x * (16 * weight).
 Matrix multiplyW4A8(const Matrix &x, const W4A8Linear &linear,
                     unsigned threads);
 

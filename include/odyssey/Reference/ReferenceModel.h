@@ -35,6 +35,8 @@ template <typename Linear> struct Weights {
     Linear q, k, v, o;
     std::vector<float> postAttentionNorm;
     Linear gate, up, down;
+    /// Of the heads of Q and K; empty where the model has none.
+    std::vector<float> qNorm, kNorm;
   };
 
   ModelConfig config;
@@ -46,7 +48,7 @@ template <typename Linear> struct Weights {
 };
 
 using Fp32Weights = Weights<Fp32Linear>;
-/// Norms, embedding and lmHead hold fp16 values.
+/// Norms, biases, embedding and lmHead hold fp16 values.
 using W4A8Weights = Weights<W4A8Linear>;
 
 /// Sees values as they are computed, a row for each token of the call. Names
@@ -56,6 +58,7 @@ using W4A8Weights = Weights<W4A8Linear>;
 ///   model.embed_tokens
 ///     input_layernorm *
 ///     self_attn.q_proj, self_attn.k_proj, self_attn.v_proj
+///     self_attn.q_norm, self_attn.k_norm (where the model has them)
 ///     self_attn.q_rope, self_attn.k_rope
 ///     self_attn.context *
 ///     self_attn.o_proj

@@ -171,6 +171,13 @@ void LinearEmitter::multiplyStage(Val slot, SmallVectorImpl<Val> &sums) {
 void LinearEmitter::epilogue(ArrayRef<Val> sums) {
   Type element = op.getResult().getType().getElementType();
   int64_t bytes = element.getIntOrFloatBitWidth() / 8;
+  /// What is stored of a sum of `channel`.
+  auto finish = [&](Val sum, Val channel) {
+    if (op.getBias())
+      sum =
+          sum + k.toF32(k.load(k.f16(), k.offset(k.operand(2), channel << 1)));
+    return element.isF32() ? sum : k.toF16(sum);
+  };
   Val g = lane >> 2, t = lane & 3;
   Val warpChannel = channel0 + channelWarp * (blocks * 16) + (g << 2);
   Val warpToken = token0 + tokenWarp * (tokenBlocks * 8) + (t << 1);
@@ -184,18 +191,20 @@ void LinearEmitter::epilogue(ArrayRef<Val> sums) {
           for (int64_t p = 0; p < 2; ++p) {
             Val sum =
                 k.extract(sums[(pair + i) * tokenBlocks + j], column + 2 * p);
-            quad.push_back(element.isF32() ? sum : k.toF16(sum));
+            quad.push_back(sum);
           }
         k.ifThen((token < k.tokens()) & (channel < n), [&] {
           Val address =
               k.offset(k.row(k.result(0), token, n * bytes), channel * bytes);
           if (n % 4 == 0) {
+            for (auto [i, value] : llvm::enumerate(quad))
+              value = finish(value, channel + i);
             k.store(k.vectorOf(quad), address);
             return;
           }
           for (auto [i, value] : llvm::enumerate(quad))
             k.ifThen(channel + i < n, [&, i = i, value = value] {
-              k.store(value, k.offset(address, i * bytes));
+              k.store(finish(value, channel + i), k.offset(address, i * bytes));
             });
         });
       }

@@ -105,7 +105,10 @@ LogicalResult LinearOp::verify() {
       failed(verifySameSize(*this, "the result's columns", columns(getResult()),
                             "N of the weights", rows(getWeights()))))
     return failure();
-  return success();
+  if (!getBias())
+    return success();
+  return verifySameSize(*this, "the number of biases", rows(getBias()),
+                        "N of the weights", rows(getWeights()));
 }
 
 /// Quantized activations come as values [M, K] and scales [M].
@@ -328,6 +331,15 @@ LogicalResult RopeAppendOp::verify() {
                               "those that the heads need", width)) ||
         failed(verifySameSize(*this, "the rows of an input", rows(input),
                               "the rows of the queries", rows(getQueries()))))
+      return failure();
+  if (static_cast<bool>(getQueryNorm()) != static_cast<bool>(getKeyNorm()) ||
+      static_cast<bool>(getQueryNorm()) != getEpsilon().has_value())
+    return emitOpError() << "expects the norms of queries and keys and an "
+                            "epsilon, or none of the three";
+  for (Value norm : {getQueryNorm(), getKeyNorm()})
+    if (norm &&
+        failed(verifySameSize(*this, "the size of a norm's weight", rows(norm),
+                              "the head dimension", cache.headDim)))
       return failure();
   return verifySameSize(*this, "the columns of the table", columns(getTable()),
                         "the head dimension", cache.headDim);

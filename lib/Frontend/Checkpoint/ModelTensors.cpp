@@ -21,17 +21,24 @@ Error odyssey::forEachModelTensor(
     const char *name;
     Kind kind;
     std::vector<int64_t> shape;
+    bool present = true;
   };
+  bool bias = config.hasAttentionBias(), headNorms = config.hasHeadNorms();
   const Row layerRows[] = {
-      {"input_layernorm", Kind::Norm, {hidden}},
-      {"self_attn.q_proj", Kind::Linear, {queries, hidden}},
-      {"self_attn.k_proj", Kind::Linear, {keys, hidden}},
-      {"self_attn.v_proj", Kind::Linear, {keys, hidden}},
-      {"self_attn.o_proj", Kind::Linear, {hidden, queries}},
-      {"post_attention_layernorm", Kind::Norm, {hidden}},
-      {"mlp.gate_proj", Kind::Linear, {ffn, hidden}},
-      {"mlp.up_proj", Kind::Linear, {ffn, hidden}},
-      {"mlp.down_proj", Kind::Linear, {hidden, ffn}},
+      {"input_layernorm.weight", Kind::Norm, {hidden}},
+      {"self_attn.q_proj.weight", Kind::Linear, {queries, hidden}},
+      {"self_attn.q_proj.bias", Kind::Bias, {queries}, bias},
+      {"self_attn.k_proj.weight", Kind::Linear, {keys, hidden}},
+      {"self_attn.k_proj.bias", Kind::Bias, {keys}, bias},
+      {"self_attn.v_proj.weight", Kind::Linear, {keys, hidden}},
+      {"self_attn.v_proj.bias", Kind::Bias, {keys}, bias},
+      {"self_attn.q_norm.weight", Kind::Norm, {config.headDim}, headNorms},
+      {"self_attn.k_norm.weight", Kind::Norm, {config.headDim}, headNorms},
+      {"self_attn.o_proj.weight", Kind::Linear, {hidden, queries}},
+      {"post_attention_layernorm.weight", Kind::Norm, {hidden}},
+      {"mlp.gate_proj.weight", Kind::Linear, {ffn, hidden}},
+      {"mlp.up_proj.weight", Kind::Linear, {ffn, hidden}},
+      {"mlp.down_proj.weight", Kind::Linear, {hidden, ffn}},
   };
 
   if (Error error = visit({"model.embed_tokens.weight",
@@ -39,12 +46,14 @@ Error odyssey::forEachModelTensor(
                            {config.vocabSize, hidden}}))
     return error;
   for (int64_t layer = 0; layer < config.numLayers; ++layer)
-    for (const Row &row : layerRows)
-      if (Error error = visit(
-              {("model.layers." + Twine(layer) + "." + row.name + ".weight")
-                   .str(),
-               row.kind, row.shape}))
+    for (const Row &row : layerRows) {
+      if (!row.present)
+        continue;
+      if (Error error =
+              visit({("model.layers." + Twine(layer) + "." + row.name).str(),
+                     row.kind, row.shape}))
         return error;
+    }
   if (Error error = visit({"model.norm.weight", Kind::Norm, {hidden}}))
     return error;
   if (config.tiedEmbeddings)

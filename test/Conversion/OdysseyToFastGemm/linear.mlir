@@ -75,3 +75,24 @@ gpu.module @kernels {
     odyssey.return %y : tensor<?x49155xf32>
   }
 }
+
+// -----
+
+// A bias is added in fp32, to the channels that are stored.
+
+// CHECK-LABEL: gpu.func @bias
+// CHECK-SAME: (%[[X:.*]]: !llvm.ptr<1>, %[[W:.*]]: !llvm.ptr<1>, %[[B:.*]]: !llvm.ptr<1>, %[[Y:.*]]: !llvm.ptr<1>, %[[M:.*]]: i32) kernel
+// CHECK: scf.if
+// CHECK: %[[ADDRESS:.*]] = llvm.getelementptr %[[B]]
+// CHECK: %[[HALF:.*]] = llvm.load %[[ADDRESS]] {alignment = 2 : i64} : !llvm.ptr<1> -> f16
+// CHECK: %[[BIAS:.*]] = arith.extf %[[HALF]] : f16 to f32
+// CHECK: %[[SUM:.*]] = arith.addf %{{.*}}, %[[BIAS]] : f32
+// CHECK: arith.truncf %[[SUM]] : f32 to f16
+gpu.module @kernels {
+  odyssey.kernel @bias(%x: tensor<?x64xf16>, %w: tensor<32x64xf16>, %b: tensor<32xf16>) -> tensor<?x32xf16> attributes {kind = "lm_head"} {
+    %y = odyssey.linear %x, %w bias %b keep
+        schedule <path = mma_sync, channels = 32, tokens = 8, k = 64, channel_warps = 1, token_warps = 1, stages = 2>
+        : (tensor<?x64xf16>, tensor<32x64xf16>, tensor<32xf16>) -> tensor<?x32xf16>
+    odyssey.return %y : tensor<?x32xf16>
+  }
+}

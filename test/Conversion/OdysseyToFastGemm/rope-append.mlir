@@ -16,10 +16,10 @@
 // CHECK: arith.remui %[[POSITION]], %{{.*}} : i32
 // CHECK: llvm.getelementptr %[[TABLE]]
 // CHECK: scf.for
-// CHECK: %[[COSINE:.*]] = llvm.load %{{.*}} {alignment = 4 : i64} : !llvm.ptr<1> -> f32
-// CHECK: %[[SINE:.*]] = llvm.load %{{.*}} {alignment = 4 : i64} : !llvm.ptr<1> -> f32
 // CHECK: %[[LOW:.*]] = arith.extf
 // CHECK: %[[HIGH:.*]] = arith.extf
+// CHECK: %[[COSINE:.*]] = llvm.load %{{.*}} {alignment = 4 : i64} : !llvm.ptr<1> -> f32
+// CHECK: %[[SINE:.*]] = llvm.load %{{.*}} {alignment = 4 : i64} : !llvm.ptr<1> -> f32
 // CHECK: %[[A:.*]] = arith.mulf %[[LOW]], %[[COSINE]] : f32
 // CHECK: %[[B:.*]] = arith.mulf %[[HIGH]], %[[SINE]] : f32
 // CHECK: %[[FIRST:.*]] = arith.subf %[[A]], %[[B]] : f32
@@ -55,6 +55,47 @@ gpu.module @kernels {
   odyssey.kernel @three_inputs(%q: tensor<?x16xf16>, %k: tensor<?x8xf16>, %v: tensor<?x8xf16>, %t: tensor<128x8xf32>, %p: tensor<?xi32>, %s: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x1x64x8xf16>, %layer: i32) -> tensor<?x16xf16> attributes {kind = "rope"} {
     %r = odyssey.rope_append %q, %k, %v table %t at %p, %s, %pages cache %kv layer %layer heads 2
         : (tensor<?x16xf16>, tensor<?x8xf16>, tensor<?x8xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x1x64x8xf16> -> tensor<?x16xf16>
+    odyssey.return %r : tensor<?x16xf16>
+  }
+}
+
+// -----
+
+// With norms a head belongs to a warp: 2 + 1 heads of 8 are 3 warps. The 4 pairs
+// of a head are in lanes 0 to 3, the others add zeros. The squares are summed as
+// a butterfly over the warp, and what is normalized is rounded before it turns.
+
+// CHECK-LABEL: gpu.func @norms
+// CHECK-SAME: %[[LAYER:.*]]: i32, %[[QW:.*]]: !llvm.ptr<1>, %[[KW:.*]]: !llvm.ptr<1>, %[[Q:.*]]: !llvm.ptr<1>, %[[M:.*]]: i32) kernel
+// CHECK-SAME: block = 96, shared_bytes = 0
+// CHECK: %[[WARP:.*]] = arith.shrui %{{.*}}, %{{.*}} : i32
+// CHECK: scf.for %{{.*}} = %[[WARP]] to
+// CHECK: %[[LOW:.*]] = scf.if %{{.*}} -> (f32)
+// CHECK: %[[HIGH:.*]] = scf.if %{{.*}} -> (f32)
+// CHECK: %[[SQUARE:.*]] = arith.mulf %[[LOW]], %[[LOW]] : f32
+// CHECK: arith.mulf %[[HIGH]], %[[HIGH]] : f32
+// CHECK-COUNT-5: nvvm.shfl.sync bfly
+// CHECK: arith.divf
+// CHECK: %[[ROOT:.*]] = llvm.intr.sqrt
+// CHECK: %[[R:.*]] = arith.divf %{{.*}}, %[[ROOT]] : f32
+// CHECK: scf.if
+// CHECK: llvm.getelementptr %[[QW]]
+// CHECK: %[[SCALED:.*]] = arith.mulf %[[LOW]], %[[R]] : f32
+// CHECK: %[[NORMALIZED:.*]] = arith.mulf %[[SCALED]], %{{.*}} : f32
+// CHECK: %[[HALF:.*]] = arith.truncf %[[NORMALIZED]] : f32 to f16
+// CHECK: %[[WIDE:.*]] = arith.extf %[[HALF]] : f16 to f32
+// CHECK: arith.mulf %[[WIDE]], %{{.*}} : f32
+// CHECK: scf.for %{{.*}} = %[[WARP]] to
+// CHECK-COUNT-5: nvvm.shfl.sync bfly
+// CHECK: llvm.getelementptr %[[KW]]
+// Values are copied as without norms.
+// CHECK: scf.for
+// CHECK-NOT: nvvm.shfl.sync
+// CHECK: gpu.return
+gpu.module @kernels {
+  odyssey.kernel @norms(%qkv: tensor<?x32xf16>, %t: tensor<128x8xf32>, %p: tensor<?xi32>, %s: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x1x64x8xf16>, %layer: i32, %qw: tensor<8xf16>, %kw: tensor<8xf16>) -> tensor<?x16xf16> attributes {kind = "rope"} {
+    %r = odyssey.rope_append %qkv table %t at %p, %s, %pages cache %kv layer %layer heads 2 norm %qw, %kw epsilon = 1.0e-6
+        : (tensor<?x32xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x1x64x8xf16>, tensor<8xf16>, tensor<8xf16> -> tensor<?x16xf16>
     odyssey.return %r : tensor<?x16xf16>
   }
 }

@@ -80,6 +80,14 @@ func.func @linear_rows(%x: tensor<?x64xf16>, %w: tensor<32x64xf16>) {
 
 // -----
 
+func.func @linear_bias(%x: tensor<?x64xf16>, %w: tensor<32x64xf16>, %b: tensor<64xf16>) {
+  // expected-error@+1 {{'odyssey.linear' op expects the number of biases (64) to equal N of the weights (32)}}
+  %y = odyssey.linear %x, %w bias %b : (tensor<?x64xf16>, tensor<32x64xf16>, tensor<64xf16>) -> tensor<?x32xf16>
+  return
+}
+
+// -----
+
 func.func @linear_columns(%x: tensor<?x64xf16>, %w: tensor<32x64xf16>) {
   // expected-error@+1 {{'odyssey.linear' op expects the result's columns (48) to equal N of the weights (32)}}
   %y = odyssey.linear %x, %w : (tensor<?x64xf16>, tensor<32x64xf16>) -> tensor<?x48xf16>
@@ -538,6 +546,24 @@ func.func @rope_rows(%qkv: tensor<8x128xf16>, %t: tensor<128x8xf32>, %p: tensor<
   // expected-error@+1 {{'odyssey.rope_append' op expects the rows of an input (8) to equal the rows of the queries (?)}}
   %r = odyssey.rope_append %qkv table %t at %p, %p, %pages cache %kv layer %layer heads 8
       : (tensor<8x128xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x8xf16> -> tensor<?x64xf16>
+  return
+}
+
+// -----
+
+func.func @rope_norm(%qkv: tensor<?x128xf16>, %t: tensor<128x8xf32>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x4x64x8xf16>, %layer: i32, %w: tensor<8xf16>, %wide: tensor<16xf16>) {
+  // expected-error@+1 {{'odyssey.rope_append' op expects the size of a norm's weight (16) to equal the head dimension (8)}}
+  %r = odyssey.rope_append %qkv table %t at %p, %p, %pages cache %kv layer %layer heads 8 norm %w, %wide epsilon = 1.0e-6
+      : (tensor<?x128xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x8xf16>, tensor<8xf16>, tensor<16xf16> -> tensor<?x64xf16>
+  return
+}
+
+// -----
+
+func.func @rope_epsilon(%qkv: tensor<?x128xf16>, %t: tensor<128x8xf32>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x4x64x8xf16>, %layer: i32) {
+  // expected-error@+1 {{'odyssey.rope_append' op expects the norms of queries and keys and an epsilon, or none of the three}}
+  %r = odyssey.rope_append %qkv table %t at %p, %p, %pages cache %kv layer %layer heads 8 {epsilon = 1.0e-6 : f32}
+      : (tensor<?x128xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x8xf16> -> tensor<?x64xf16>
   return
 }
 

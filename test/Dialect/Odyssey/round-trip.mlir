@@ -8,6 +8,7 @@
 // CHECK: odyssey.matmul %{{.*}} residual %{{.*}} : (tensor<?x64xi8>, tensor<?xf32>, tensor<128x64xi4>, tensor<128xf32>, tensor<?x128xf16>) -> tensor<?x128xf16>
 // CHECK: odyssey.matmul %{{.*}} bias %{{.*}} residual %{{.*}} : (tensor<?x64xi8>, tensor<?xf32>, tensor<128x64xi4>, tensor<128xf32>, tensor<128xf16>, tensor<?x128xf16>) -> tensor<?x128xf16>
 // CHECK: odyssey.linear %{{.*}}, %{{.*}} keep : (tensor<?x64xf16>, tensor<512x64xf16>) -> tensor<?x512xf32>
+// CHECK: odyssey.linear %{{.*}}, %{{.*}} bias %{{.*}} : (tensor<?x64xf16>, tensor<512x64xf16>, tensor<512xf16>) -> tensor<?x512xf16>
 // CHECK: odyssey.argmax %{{.*}} : tensor<?x512xf32> -> tensor<?xi32>
 func.func @products(%x: tensor<?x64xf16>) -> tensor<?xi32> {
   %w = odyssey.weight "q", "k" : tensor<128x64xi4>
@@ -25,6 +26,8 @@ func.func @products(%x: tensor<?x64xf16>) -> tensor<?xi32> {
   %br = odyssey.matmul %q scale %s, %w scale %ws bias %b residual %r
       : (tensor<?x64xi8>, tensor<?xf32>, tensor<128x64xi4>, tensor<128xf32>, tensor<128xf16>, tensor<?x128xf16>) -> tensor<?x128xf16>
   %logits = odyssey.linear %x, %head keep : (tensor<?x64xf16>, tensor<512x64xf16>) -> tensor<?x512xf32>
+  %hb = odyssey.weight "lm_head_bias" : tensor<512xf16>
+  %biased = odyssey.linear %x, %head bias %hb : (tensor<?x64xf16>, tensor<512x64xf16>, tensor<512xf16>) -> tensor<?x512xf16>
   %next = odyssey.argmax %logits : tensor<?x512xf32> -> tensor<?xi32>
   return %next : tensor<?xi32>
 }
@@ -57,6 +60,7 @@ func.func @rows(%ids: tensor<?xi32>, %hidden: memref<128x64xf16>) -> tensor<?x64
 // CHECK: odyssey.rope_table theta = 1.000000e+04 : tensor<128x8xf32>
 // CHECK: odyssey.rope_table theta = 5.000000e+05 {parameters = array<f64: 8.000000e+00, 1.000000e+00, 4.000000e+00, 8.192000e+03>, scaling = "llama3"} : tensor<128x8xf32>
 // CHECK: odyssey.rope_append %{{.*}} table %{{.*}} at %{{.*}}, %{{.*}}, %{{.*}} cache %{{.*}} layer %{{.*}} heads 8 : (tensor<?x128xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x8xf16> -> tensor<?x64xf16>
+// CHECK: odyssey.rope_append %{{.*}} heads 8 norm %{{.*}}, %{{.*}} epsilon = 9.99999997E-7 : (tensor<?x128xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x8xf16>, tensor<8xf16>, tensor<8xf16> -> tensor<?x64xf16>
 // CHECK: odyssey.attention %{{.*}} at %{{.*}}, %{{.*}}, %{{.*}} cache %{{.*}} layer %{{.*}} heads 8 scale = 0.353553385 {tile_tokens = 4 : i32} : tensor<?x64xf16>
 func.func @attention(%qkv: tensor<?x128xf16>, %p: tensor<?xi32>, %s: tensor<?xi32>, %pages: tensor<1x2xi32>,
                      %kv: memref<5x2x2x4x64x8xf16>) -> tensor<?x64xf16> {
@@ -66,6 +70,11 @@ func.func @attention(%qkv: tensor<?x128xf16>, %p: tensor<?xi32>, %s: tensor<?xi3
   %q = odyssey.rope_append %qkv table %t at %p, %s, %pages cache %kv layer %layer heads 8
       : (tensor<?x128xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>,
         memref<5x2x2x4x64x8xf16> -> tensor<?x64xf16>
+  %qw = odyssey.weight "q_norm" : tensor<8xf16>
+  %kw = odyssey.weight "k_norm" : tensor<8xf16>
+  %n = odyssey.rope_append %qkv table %t at %p, %s, %pages cache %kv layer %layer heads 8 norm %qw, %kw epsilon = 1.0e-6
+      : (tensor<?x128xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>,
+        memref<5x2x2x4x64x8xf16>, tensor<8xf16>, tensor<8xf16> -> tensor<?x64xf16>
   %o = odyssey.attention %q at %p, %s, %pages cache %kv layer %layer heads 8 scale = 0.35355339 {tile_tokens = 4 : i32}
       : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>,
         memref<5x2x2x4x64x8xf16> -> tensor<?x64xf16>

@@ -22,6 +22,8 @@ namespace {
 
 struct Shape {
   int64_t heads, kvHeads, d, context;
+  /// Queries and keys are normalized head by head.
+  bool norms = false;
 };
 
 std::string str(int64_t value) { return std::to_string(value); }
@@ -42,29 +44,41 @@ protected:
                 C = "memref<" + str(kLayers) + "x" + str(kSequences * pages) +
                     "x2x" + str(shape.kvHeads) + "x64x" + str(shape.d) +
                     "xf16>";
+    std::string W = "tensor<" + str(shape.d) + "xf16>";
+    std::mt19937 random(static_cast<unsigned>(shape.d * 31 + shape.heads));
+    for (auto &sequence : inputs)
+      sequence = randomHalves(random, shape.context * width);
+    std::vector<WeightTensor> weights;
+    if (shape.norms)
+      for (auto [name, norm] :
+           {std::pair("qw", &queryNorm), std::pair("kw", &keyNorm)}) {
+        *norm = randomHalves(random, shape.d);
+        weights.push_back({name, tensor(ElementType::F16, {shape.d}, *norm)});
+      }
     std::string scale =
         std::to_string(1.0 / std::sqrt(static_cast<double>(shape.d)));
     module = std::make_unique<CompiledModule>(
         "func.func @main(%x: " + X +
             ", %p: tensor<?xi32>, %s: tensor<?xi32>, %t: " + P + ", %kv: " + C +
             " {odyssey.name = \"kv\"}) -> " + Y +
-            " {\n%layer = arith.constant 1 : i32\n"
-            "%table = odyssey.rope_table theta = 1.0e4 : " +
-            T +
+            " {\n%layer = arith.constant 1 : i32\n" +
+            (shape.norms ? "%qw = odyssey.weight \"qw\" : " + W +
+                               "\n%kw = odyssey.weight \"kw\" : " + W + "\n"
+                         : "") +
+            "%table = odyssey.rope_table theta = 1.0e4 : " + T +
             "\n%q = odyssey.rope_append %x table %table at %p, %s, %t cache "
             "%kv "
             "layer %layer heads " +
-            str(shape.heads) + " : (" + X + "), " + T +
-            ", tensor<?xi32>, tensor<?xi32>, " + P + ", " + C + " -> " + Y +
+            str(shape.heads) +
+            (shape.norms ? " norm %qw, %kw epsilon = 1.0e-2" : "") + " : (" +
+            X + "), " + T + ", tensor<?xi32>, tensor<?xi32>, " + P + ", " + C +
+            (shape.norms ? ", " + W + ", " + W : "") + " -> " + Y +
             "\n%y = odyssey.attention %q at %p, %s, %t cache %kv layer %layer "
             "heads " +
             str(shape.heads) + " scale = " + scale + " : " + Y +
             ", tensor<?xi32>, tensor<?xi32>, " + P + ", " + C + " -> " + Y +
             "\nreturn %y : " + Y + "\n}\n",
-        std::vector<WeightTensor>());
-    std::mt19937 random(static_cast<unsigned>(shape.d * 31 + shape.heads));
-    for (auto &sequence : inputs)
-      sequence = randomHalves(random, shape.context * width);
+        weights);
     for (int32_t i = 0; i < kSequences * pages; ++i)
       table.push_back(static_cast<int32_t>(kSequences * pages) - 1 - i);
   }
@@ -107,7 +121,9 @@ protected:
     return tokens;
   }
 
-  /// Query, key or value of a head at a position, rotated and rounded to fp16.
+  /// Query, key or value of a head at a position. The first two are
+  /// normalized, if the model does so, and rotated, and rounded to fp16 after
+  /// both.
   std::vector<double> vector(int32_t sequence, int64_t position, int64_t start,
                              bool rotate) {
     const uint16_t *row = inputs[sequence].data() + position * width + start;
@@ -116,12 +132,24 @@ protected:
       v[i] = fromHalf(row[i]);
     if (!rotate)
       return v;
+    if (shape.norms) {
+      const std::vector<uint16_t> &weight =
+          start < shape.heads * shape.d ? queryNorm : keyNorm;
+      double squares = 0;
+      for (double x : v)
+        squares += x * x;
+      double r = 1 / std::sqrt(squares / shape.d + 1e-2);
+      for (int64_t i = 0; i < shape.d; ++i)
+        v[i] = fromHalf(
+            toHalf(static_cast<float>(v[i] * r * fromHalf(weight[i]))));
+    }
     int64_t half = shape.d / 2;
     for (int64_t i = 0; i < half; ++i) {
       double angle = position * std::pow(1e4, -2.0 * i / shape.d);
       auto c = static_cast<float>(std::cos(angle)),
            s = static_cast<float>(std::sin(angle));
-      float low = fromHalf(row[i]), high = fromHalf(row[i + half]);
+      auto low = static_cast<float>(v[i]),
+           high = static_cast<float>(v[i + half]);
       v[i] = fromHalf(toHalf(low * c - high * s));
       v[i + half] = fromHalf(toHalf(high * c + low * s));
     }
@@ -177,6 +205,7 @@ protected:
   Shape shape;
   int64_t pages, width;
   std::array<std::vector<uint16_t>, kSequences> inputs;
+  std::vector<uint16_t> queryNorm, keyNorm;
   std::vector<int32_t> table;
   std::unique_ptr<CompiledModule> module;
 };
@@ -298,16 +327,15 @@ INSTANTIATE_TEST_SUITE_P(Shapes, LongAttention,
                                   str(info.param.d);
                          });
 
-INSTANTIATE_TEST_SUITE_P(Shapes, Attention,
-                         ::testing::Values(Shape{8, 4, 8, 128},
-                                           Shape{4, 4, 16, 128},
-                                           Shape{9, 3, 64, 256},
-                                           Shape{8, 1, 24, 192},
-                                           Shape{4, 2, 128, 128}),
-                         [](const auto &info) {
-                           return "h" + str(info.param.heads) + "kv" +
-                                  str(info.param.kvHeads) + "d" +
-                                  str(info.param.d);
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Shapes, Attention,
+    ::testing::Values(Shape{8, 4, 8, 128}, Shape{4, 4, 16, 128},
+                      Shape{9, 3, 64, 256}, Shape{8, 1, 24, 192},
+                      Shape{4, 2, 128, 128}, Shape{4, 2, 16, 128, true},
+                      Shape{9, 3, 88, 128, true}, Shape{4, 1, 128, 128, true}),
+    [](const auto &info) {
+      return "h" + str(info.param.heads) + "kv" + str(info.param.kvHeads) +
+             "d" + str(info.param.d) + (info.param.norms ? "norms" : "");
+    });
 
 } // namespace

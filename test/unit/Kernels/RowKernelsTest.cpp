@@ -247,23 +247,29 @@ TEST(Rows, ArgmaxTakesTheLowestIndexOfATie) {
 struct LinearShape {
   int64_t n, k;
   std::vector<int64_t> tokens;
+  bool bias = false;
 };
 class LinearShapes : public ::testing::TestWithParam<LinearShape> {};
 
 /// fp16 tensor cores accumulate in fp32 with truncation: over K products the
 /// error is at most K * 2^-22 of the sum of magnitudes (docs/numerics.md).
 TEST_P(LinearShapes, StaysWithinTheTensorCoresBound) {
-  auto [n, k, tokens] = GetParam();
+  auto [n, k, tokens, hasBias] = GetParam();
   std::mt19937 random(static_cast<unsigned>(n + k));
-  std::vector<uint16_t> w = randomHalves(random, n * k);
+  std::vector<uint16_t> w = randomHalves(random, n * k),
+                        bias = randomHalves(random, n);
   std::string W = "tensor<" + str(n) + "x" + str(k) + "xf16>",
               X = "tensor<?x" + str(k) + "xf16>",
-              Y = "tensor<?x" + str(n) + "xf32>";
+              Y = "tensor<?x" + str(n) + "xf32>",
+              B = "tensor<" + str(n) + "xf16>";
   CompiledModule module("func.func @main(%x: " + X + ") -> " + Y +
                             " {\n%w = odyssey.weight \"w\" : " + W +
-                            "\n%y = odyssey.linear %x, %w keep : (" + X + ", " +
-                            W + ") -> " + Y + "\nreturn %y : " + Y + "\n}\n",
-                        {{"w", halves({n, k}, w)}});
+                            "\n%b = odyssey.weight \"b\" : " + B +
+                            "\n%y = odyssey.linear %x, %w " +
+                            (hasBias ? "bias %b " : "") + "keep : (" + X +
+                            ", " + W + (hasBias ? ", " + B : "") + ") -> " + Y +
+                            "\nreturn %y : " + Y + "\n}\n",
+                        {{"w", halves({n, k}, w)}, {"b", halves({n}, bias)}});
   for (int64_t m : tokens) {
     SCOPED_TRACE("M = " + str(m));
     std::vector<uint16_t> x = randomHalves(random, m * k);
@@ -272,7 +278,8 @@ TEST_P(LinearShapes, StaysWithinTheTensorCoresBound) {
     std::vector<float> y = elements<float>(result[0]);
     for (int64_t row = 0; row < m; ++row)
       for (int64_t channel = 0; channel < n; ++channel) {
-        double sum = 0, magnitude = 0;
+        double sum = hasBias ? fromHalf(bias[channel]) : 0,
+               magnitude = std::fabs(sum);
         for (int64_t i = 0; i < k; ++i) {
           double product = static_cast<double>(fromHalf(x[row * k + i])) *
                            fromHalf(w[channel * k + i]);
@@ -289,6 +296,8 @@ INSTANTIATE_TEST_SUITE_P(Shapes, LinearShapes,
                          ::testing::Values(LinearShape{512, 64, {1, 8, 30}},
                                            LinearShape{130, 576, {1, 17, 70}},
                                            LinearShape{67, 88, {3, 9}},
+                                           LinearShape{67, 88, {9}, true},
+                                           LinearShape{96, 64, {5}, true},
                                            LinearShape{2051, 128, {2, 40}}));
 
 } // namespace

@@ -25,13 +25,17 @@ namespace {
 
 using Vector = std::vector<double>;
 
-/// y = W x.
+/// y = W x + b.
 Vector apply(const TestModel &model, const std::string &name, const Vector &x) {
   const std::vector<float> &weight = model.weights.at(name + ".weight");
   Vector y(weight.size() / x.size());
   for (size_t n = 0; n < y.size(); ++n)
     for (size_t k = 0; k < x.size(); ++k)
       y[n] += weight[n * x.size() + k] * x[k];
+  if (auto bias = model.weights.find(name + ".bias");
+      bias != model.weights.end())
+    for (size_t n = 0; n < y.size(); ++n)
+      y[n] += bias->second[n];
   return y;
 }
 
@@ -44,6 +48,13 @@ Vector norm(const TestModel &model, const std::string &name, const Vector &x) {
   for (size_t i = 0; i < x.size(); ++i)
     y[i] = x[i] / rms * model.weights.at(name + ".weight")[i];
   return y;
+}
+
+/// Every head by itself.
+void normHeads(const TestModel &model, const std::string &name, Vector &heads) {
+  int64_t size = model.config.headDim;
+  for (auto head = heads.begin(); head != heads.end(); head += size)
+    std::ranges::copy(norm(model, name, Vector(head, head + size)), head);
 }
 
 /// The pair (i, i + headDim / 2) of every head as a complex number, turned.
@@ -77,6 +88,10 @@ std::vector<Vector> runModel(const TestModel &model,
       qs.push_back(apply(model, prefix + "self_attn.q_proj", h));
       ks.push_back(apply(model, prefix + "self_attn.k_proj", h));
       vs.push_back(apply(model, prefix + "self_attn.v_proj", h));
+      if (config.architecture == Architecture::Qwen3) {
+        normHeads(model, prefix + "self_attn.q_norm", qs.back());
+        normHeads(model, prefix + "self_attn.k_norm", ks.back());
+      }
       turn(config, qs.back(), static_cast<int>(t));
       turn(config, ks.back(), static_cast<int>(t));
     }
@@ -144,8 +159,11 @@ protected:
 } // namespace
 
 TEST_F(ReferenceModelTest, Fp32MatchesDoubles) {
-  for (bool tied : {false, true}) {
-    model = makeTestModel(tied);
+  for (auto [tied, architecture] : {std::pair(false, Architecture::Llama),
+                                    {true, Architecture::Llama},
+                                    {false, Architecture::Qwen2},
+                                    {false, Architecture::Qwen3}}) {
+    model = makeTestModel(tied, architecture);
     ReferenceModel reference(fp32Weights());
     Matrix logits = reference.prefill(tokens);
     std::vector<Vector> expected = runModel(model, tokens);
@@ -203,9 +221,20 @@ TEST_F(ReferenceModelTest, ThreadsDoNotMatter) {
   EXPECT_EQ(one.prefill(tokens).values, three.prefill(tokens).values);
 }
 
-TEST_F(ReferenceModelTest, W4A8KeepsHalves) {
+/// For every architecture that has steps of its own.
+class ReferenceSteps : public ReferenceModelTest,
+                       public ::testing::WithParamInterface<Architecture> {};
+
+INSTANTIATE_TEST_SUITE_P(Architectures, ReferenceSteps,
+                         ::testing::Values(Architecture::Llama,
+                                           Architecture::Qwen2,
+                                           Architecture::Qwen3));
+
+TEST_P(ReferenceSteps, W4A8KeepsHalves) {
   // Every value but the logits is fp16, and each linear's output is the W4A8
   // product of the value that was its input.
+  model = makeTestModel(/*tiedEmbeddings=*/false, GetParam());
+  bool headNorms = GetParam() == Architecture::Qwen3;
   ReferenceModel reference(w4a8Weights());
   std::map<std::string, Matrix, std::less<>> seen;
   reference.setObserver([&](std::string_view name, const Matrix &value) {
@@ -216,18 +245,21 @@ TEST_F(ReferenceModelTest, W4A8KeepsHalves) {
       ASSERT_EQ(v, roundToHalf(v)) << name;
   });
   reference.prefill(tokens);
-  ASSERT_EQ(seen.size(), 3 + 14 * 2u);
+  ASSERT_EQ(seen.size(), 3 + (headNorms ? 16 : 14) * 2u);
   for (int64_t i = 0; i < 2; ++i) {
     const QuantizedCheckpoint::Layer &layer = quantized->layers()[i];
     std::string prefix = "model.layers." + std::to_string(i) + ".";
     auto expectProduct = [&](const QuantizedLinear &linear,
                              const std::string &input) {
-      W4A8Linear view{linear.n, linear.k, linear.weight, linear.scale};
+      W4A8Linear view{linear.n, linear.k, linear.weight, linear.scale, {}};
+      for (uint16_t bias : linear.bias)
+        view.bias.push_back(halfToFloat(bias));
       EXPECT_EQ(multiplyW4A8(seen[prefix + input], view, 1).values,
                 seen[linear.name].values)
           << linear.name;
     };
     expectProduct(layer.q, "input_layernorm");
+    EXPECT_EQ(layer.q.bias.empty(), GetParam() != Architecture::Qwen2);
     expectProduct(layer.k, "input_layernorm");
     expectProduct(layer.v, "input_layernorm");
     expectProduct(layer.o, "self_attn.context");

@@ -18,6 +18,8 @@ namespace odyssey {
 enum class Architecture {
   Llama,   // LlamaForCausalLM; GGUF "llama"
   Mistral, // MistralForCausalLM without a sliding window
+  Qwen2,   // Qwen2ForCausalLM: Q, K and V have a bias; GGUF "qwen2"
+  Qwen3,   // Qwen3ForCausalLM: heads of Q and K are normalized; GGUF "qwen3"
 };
 
 /// How the rotation frequencies are stretched beyond the trained context.
@@ -65,6 +67,11 @@ struct ModelConfig {
   /// Width of the concatenated query heads; that of keys and of values.
   int64_t queryWidth() const { return numHeads * headDim; }
   int64_t keyValueWidth() const { return numKvHeads * headDim; }
+
+  /// The projections to Q, K and V add a bias.
+  bool hasAttentionBias() const { return architecture == Architecture::Qwen2; }
+  /// RMS norms on every head of Q and K, before RoPE.
+  bool hasHeadNorms() const { return architecture == Architecture::Qwen3; }
 
   bool operator==(const ModelConfig &) const = default;
 };

@@ -21,8 +21,9 @@ namespace odyssey {
 struct ModelTensor {
   enum class Kind {
     Embedding, // [vocabSize, hiddenSize]
-    Norm,      // [hiddenSize]
+    Norm,      // [hiddenSize], or [headDim] on the heads of Q and K
     Linear,    // [output channels, input channels]; what quantization is about
+    Bias,      // [output channels] of the linear before it
     LmHead,    // [vocabSize, hiddenSize]; absent with tied embeddings
   };
   /// "model.layers.0.mlp.up_proj.weight"
