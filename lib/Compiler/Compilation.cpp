@@ -303,9 +303,9 @@ llvm::Error Compilation::writeBundleFile(StringRef ptx) {
     const TokenizerFile &tokenizer = checkpoint->tokenizerFiles().front();
     sections.push_back({tokenizer.name, tokenizer.bytes});
   }
-  const SafetensorsReader *weights = weightFile.get();
+  const TensorSource *weights = weightFile.get();
   if (checkpoint && options.weights != "none")
-    weights = &checkpoint->weights();
+    weights = checkpoint.get();
   if (llvm::sys::fs::exists(options.output) &&
       !llvm::sys::fs::is_regular_file(options.output))
     return fail("cannot write '" + options.output +

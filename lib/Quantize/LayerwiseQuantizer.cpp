@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <numeric>
 #include <optional>
@@ -66,9 +67,11 @@ struct Observation {
 struct Linear {
   int64_t n = 0, k = 0;
   QuantizedWeights weights;
+  /// fp16 values; empty where the model has none.
+  std::vector<float> bias;
 
   Matrix operator()(const Matrix &x) const {
-    return multiplyW4A8(x, {n, k, weights.integers, weights.scales},
+    return multiplyW4A8(x, {n, k, weights.integers, weights.scales, bias},
                         /*threads=*/1);
   }
 };
@@ -77,6 +80,8 @@ struct Linear {
 struct Layer {
   std::string prefix;
   std::vector<float> inputNorm, postAttentionNorm;
+  /// Of the heads of Q and K; empty where the model has none.
+  std::vector<float> qNorm, kNorm;
   Linear q, k, v, o, gate, up, down;
 };
 
@@ -116,7 +121,12 @@ private:
   Error quantizeMlpInputs(Layer &layer);
   Error quantizeMlpOutput(Layer &layer);
 
+  /// Reads what of the layer is not quantized.
+  Error readHalves(Layer &layer);
+
   Matrix attentionInput(const Layer &layer, const Sample &sample) const;
+  /// Norms, where the model has them, and RoPE.
+  void prepareHeads(const Layer &layer, Matrix &queries, Matrix &keys) const;
   Matrix mlpInput(const Layer &layer, const Sample &sample) const;
   Matrix activation(const Layer &layer, const Sample &sample) const;
 
@@ -371,6 +381,24 @@ Matrix Walk::attentionInput(const Layer &layer, const Sample &sample) const {
   return steps.normalize(sample.x.toFloat(), layer.inputNorm);
 }
 
+void Walk::prepareHeads(const Layer &layer, Matrix &queries,
+                        Matrix &keys) const {
+  if (config.hasHeadNorms()) {
+    steps.normalizeHeads(queries, layer.qNorm);
+    steps.normalizeHeads(keys, layer.kNorm);
+  }
+  steps.rotate(queries, 0);
+  steps.rotate(keys, 0);
+}
+
+/// Adds `bias`, if there is one, to every token.
+static void addBias(Matrix &x, std::span<const float> bias) {
+  if (!bias.empty())
+    for (int64_t token = 0; token < x.rows; ++token)
+      std::ranges::transform(x.row(token), bias, x.row(token).begin(),
+                             std::plus<>());
+}
+
 Matrix Walk::mlpInput(const Layer &layer, const Sample &sample) const {
   return steps.normalize(sample.x.toFloat(), layer.postAttentionNorm);
 }
@@ -398,8 +426,9 @@ Error Walk::quantizeAttentionInputs(Layer &layer) {
     Matrix h = attentionInput(layer, sample);
     Matrix queries = reference::multiply(h, *q, config.queryWidth(), 1);
     Matrix keys = reference::multiply(h, *k, config.keyValueWidth(), 1);
-    steps.rotate(queries, 0);
-    steps.rotate(keys, 0);
+    addBias(queries, layer.q.bias);
+    addBias(keys, layer.k.bias);
+    prepareHeads(layer, queries, keys);
     return Observation{std::move(h), steps.attentionReceived(queries, keys)};
   };
   InputStatistics ofQueries(config.hiddenSize), ofValues(config.hiddenSize);
@@ -421,8 +450,7 @@ Error Walk::quantizeAttentionOutput(Layer &layer) {
   auto observe = [&](Sample &sample) {
     Matrix h = attentionInput(layer, sample);
     Matrix queries = layer.q(h), keys = layer.k(h), values = layer.v(h);
-    steps.rotate(queries, 0);
-    steps.rotate(keys, 0);
+    prepareHeads(layer, queries, keys);
     Matrix context = steps.attend(
         queries, {std::move(keys.values), std::move(values.values)}, 0, 1);
     sample.context = HalfMatrix(context);
@@ -474,17 +502,31 @@ Error Walk::quantizeMlpOutput(Layer &layer) {
   return quantize(layer, {{"mlp.down_proj", layer.down}}, statistics);
 }
 
-Error Walk::quantizeLayer(Layer &layer) {
-  for (auto [norm, name] :
-       {std::pair(&layer.inputNorm, "input_layernorm.weight"),
-        std::pair(&layer.postAttentionNorm,
-                  "post_attention_layernorm.weight")}) {
+Error Walk::readHalves(Layer &layer) {
+  const std::pair<std::vector<float> *, const char *> tensors[] = {
+      {&layer.inputNorm, "input_layernorm.weight"},
+      {&layer.postAttentionNorm, "post_attention_layernorm.weight"},
+      {&layer.qNorm, "self_attn.q_norm.weight"},
+      {&layer.kNorm, "self_attn.k_norm.weight"},
+      {&layer.q.bias, "self_attn.q_proj.bias"},
+      {&layer.k.bias, "self_attn.k_proj.bias"},
+      {&layer.v.bias, "self_attn.v_proj.bias"},
+  };
+  for (auto [target, name] : tensors) {
+    if (!checkpoint.find(layer.prefix + name))
+      continue;
     Expected<std::vector<float>> values =
         checkpoint.readF32(layer.prefix + name);
     if (!values)
       return values.takeError();
-    std::ranges::transform(*values, std::back_inserter(*norm), roundToHalf);
+    std::ranges::transform(*values, std::back_inserter(*target), roundToHalf);
   }
+  return Error::success();
+}
+
+Error Walk::quantizeLayer(Layer &layer) {
+  if (Error error = readHalves(layer))
+    return error;
   if (Error error = quantizeAttentionInputs(layer))
     return error;
   if (Error error = quantizeAttentionOutput(layer))

@@ -10,19 +10,25 @@ using llvm::Expected;
 
 Expected<reference::Fp32Weights>
 odyssey::loadFp32Weights(const Checkpoint &checkpoint) {
-  auto read = [&](std::vector<float> &target,
-                  const std::string &name) -> Error {
-    Expected<std::vector<float>> values = checkpoint.readF32(name + ".weight");
+  auto readTensor = [&](std::vector<float> &target,
+                        const std::string &name) -> Error {
+    Expected<std::vector<float>> values = checkpoint.readF32(name);
     if (!values)
       return values.takeError();
     target = std::move(*values);
     return Error::success();
   };
+  auto read = [&](std::vector<float> &target, const std::string &name) {
+    return readTensor(target, name + ".weight");
+  };
   auto readLinear = [&](reference::Fp32Linear &target,
-                        const std::string &name) {
+                        const std::string &name) -> Error {
     const CheckpointTensor *tensor = checkpoint.find(name + ".weight");
     target.n = tensor->rows();
     target.k = tensor->columns();
+    if (checkpoint.find(name + ".bias"))
+      if (Error error = readTensor(target.bias, name + ".bias"))
+        return error;
     return read(target.weight, name);
   };
 
@@ -38,6 +44,12 @@ odyssey::loadFp32Weights(const Checkpoint &checkpoint) {
     if (Error error =
             read(layer.postAttentionNorm, prefix + "post_attention_layernorm"))
       return error;
+    if (weights.config.hasHeadNorms()) {
+      if (Error error = read(layer.qNorm, prefix + "self_attn.q_norm"))
+        return error;
+      if (Error error = read(layer.kNorm, prefix + "self_attn.k_norm"))
+        return error;
+    }
     const std::pair<reference::Fp32Linear &, const char *> linears[] = {
         {layer.q, "self_attn.q_proj"}, {layer.k, "self_attn.k_proj"},
         {layer.v, "self_attn.v_proj"}, {layer.o, "self_attn.o_proj"},
@@ -56,14 +68,19 @@ odyssey::loadFp32Weights(const Checkpoint &checkpoint) {
   return weights;
 }
 
-static std::vector<float> toFloats(const HalfTensor &tensor) {
-  std::vector<float> values(tensor.values.size());
-  std::ranges::transform(tensor.values, values.begin(), halfToFloat);
+static std::vector<float> toFloats(std::span<const uint16_t> halves) {
+  std::vector<float> values(halves.size());
+  std::ranges::transform(halves, values.begin(), halfToFloat);
   return values;
 }
 
+static std::vector<float> toFloats(const HalfTensor &tensor) {
+  return toFloats(tensor.values);
+}
+
 static reference::W4A8Linear view(const QuantizedLinear &linear) {
-  return {linear.n, linear.k, linear.weight, linear.scale};
+  return {linear.n, linear.k, linear.weight, linear.scale,
+          toFloats(linear.bias)};
 }
 
 reference::W4A8Weights
@@ -78,6 +95,7 @@ odyssey::viewW4A8Weights(const QuantizedCheckpoint &checkpoint) {
     weights.layers.push_back(
         {toFloats(layer.inputNorm), view(layer.q), view(layer.k), view(layer.v),
          view(layer.o), toFloats(layer.postAttentionNorm), view(layer.gate),
-         view(layer.up), view(layer.down)});
+         view(layer.up), view(layer.down), toFloats(layer.qNorm),
+         toFloats(layer.kNorm)});
   return weights;
 }

@@ -2,7 +2,7 @@
 
 #include "odyssey/Target/BundleWriter.h"
 
-#include "odyssey/Frontend/Checkpoint/Safetensors.h"
+#include "odyssey/Frontend/Checkpoint/TensorSource.h"
 #include "odyssey/runtime/BundleFormat.h"
 
 #include "llvm/ADT/ScopeExit.h"
@@ -75,7 +75,7 @@ public:
   llvm::Error open();
   void addSection(StringRef name, StringRef content);
   llvm::Error addWeights(ArrayRef<BundleConstant> constants,
-                         const SafetensorsReader *weights,
+                         const TensorSource *weights,
                          llvm::function_ref<void(uint64_t, uint64_t)> progress);
   llvm::Error finish();
   /// Removes what has been written.
@@ -139,7 +139,7 @@ void BundleFileWriter::addSection(StringRef name, StringRef content) {
 }
 
 llvm::Error BundleFileWriter::addWeights(
-    ArrayRef<BundleConstant> constants, const SafetensorsReader *weights,
+    ArrayRef<BundleConstant> constants, const TensorSource *weights,
     llvm::function_ref<void(uint64_t, uint64_t)> progress) {
   begin(bundle::kWeightsSection);
   WeightsLayout layout(constants);
@@ -220,7 +220,7 @@ llvm::Error BundleFileWriter::finish() {
 llvm::Expected<uint64_t>
 odyssey::writeBundle(StringRef path, ArrayRef<BundleSection> sections,
                      ArrayRef<BundleConstant> constants, bool withConstants,
-                     const SafetensorsReader *weights,
+                     const TensorSource *weights,
                      llvm::function_ref<void(uint64_t, uint64_t)> progress) {
   static_assert(sizeof(bundle::FileHeader) +
                         16 * sizeof(bundle::SectionEntry) <=

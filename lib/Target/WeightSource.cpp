@@ -3,7 +3,7 @@
 #include "odyssey/Target/WeightSource.h"
 
 #include "odyssey/Dialect/Odyssey/Odyssey.h"
-#include "odyssey/Frontend/Checkpoint/Safetensors.h"
+#include "odyssey/Frontend/Checkpoint/TensorSource.h"
 #include "odyssey/Layout/PackedWeights.h"
 
 #include "llvm/ADT/StringExtras.h"
@@ -66,12 +66,12 @@ BundleConstant odyssey::describeConstant(Operation *op) {
 
 /// The tensor `name`, of the type that the file must have it in, whose shape is
 /// `shape` in all but the leading dimension (trailing ones may be left out).
-static llvm::Expected<const SafetensorsTensor *>
-findTensor(const SafetensorsReader &weights, StringRef name, StorageType type,
-           ArrayRef<int64_t> shape) {
-  const SafetensorsTensor *tensor = weights.find(name);
+static llvm::Expected<LoadedTensor> loadTensor(const TensorSource &weights,
+                                               StringRef name, StorageType type,
+                                               ArrayRef<int64_t> shape) {
+  llvm::Expected<LoadedTensor> tensor = weights.load(name);
   if (!tensor)
-    return fail("the weights have no tensor '" + name + "'");
+    return tensor.takeError();
   if (tensor->type != type)
     return fail("tensor '" + name + "' has type " +
                 storageTypeName(tensor->type) + ", expected " +
@@ -104,12 +104,12 @@ static bool isFinite(Type element, const uint8_t *bytes) {
   return true;
 }
 
-static llvm::Error checkValues(const SafetensorsTensor &tensor, Type element) {
-  ArrayRef<uint8_t> bytes = tensor.bytes;
+static llvm::Error checkValues(StringRef name, ArrayRef<uint8_t> bytes,
+                               Type element) {
   if (element.isInteger(4)) {
     for (size_t i = 0; i < bytes.size(); ++i)
       if (int8_t value = static_cast<int8_t>(bytes[i]); value < -8 || value > 7)
-        return fail("tensor '" + tensor.name + "' has the value " +
+        return fail("tensor '" + name + "' has the value " +
                     Twine(static_cast<int>(value)) + " at index " + Twine(i) +
                     ", outside -8 to 7");
     return llvm::Error::success();
@@ -117,14 +117,14 @@ static llvm::Error checkValues(const SafetensorsTensor &tensor, Type element) {
   size_t width = element.getIntOrFloatBitWidth() / 8;
   for (size_t i = 0; i < bytes.size(); i += width)
     if (!isFinite(element, bytes.data() + i))
-      return fail("tensor '" + tensor.name +
+      return fail("tensor '" + name +
                   "' has a value that is not finite at index " +
                   Twine(i / width));
   return llvm::Error::success();
 }
 
 static llvm::Expected<std::vector<uint8_t>>
-materializeWeight(graph::WeightOp op, const SafetensorsReader &weights) {
+materializeWeight(graph::WeightOp op, const TensorSource &weights) {
   auto type = cast<RankedTensorType>(op.getType());
   Type element = type.getElementType();
   StorageType stored = element.isF16()         ? StorageType::F16
@@ -134,13 +134,14 @@ materializeWeight(graph::WeightOp op, const SafetensorsReader &weights) {
   std::vector<uint8_t> bytes;
   int64_t leading = 0;
   for (auto name : op.getNames().getAsRange<StringAttr>()) {
-    auto tensor = findTensor(weights, name.getValue(), stored, type.getShape());
+    auto tensor = loadTensor(weights, name.getValue(), stored, type.getShape());
     if (!tensor)
       return tensor.takeError();
-    if (llvm::Error error = checkValues(**tensor, element))
+    if (llvm::Error error =
+            checkValues(name.getValue(), tensor->bytes, element))
       return error;
-    leading += (*tensor)->shape.front();
-    bytes.insert(bytes.end(), (*tensor)->bytes.begin(), (*tensor)->bytes.end());
+    leading += tensor->shape.front();
+    bytes.insert(bytes.end(), tensor->bytes.begin(), tensor->bytes.end());
   }
   if (leading != type.getDimSize(0))
     return fail("tensor '" + constantName(op) + "' has " + Twine(leading) +
@@ -201,7 +202,7 @@ static std::vector<uint8_t> materializeRopeTable(graph::RopeTableOp op) {
 
 llvm::Expected<std::vector<uint8_t>>
 odyssey::materialize(const BundleConstant &constant,
-                     const SafetensorsReader *weights) {
+                     const TensorSource *weights) {
   if (auto table = dyn_cast<graph::RopeTableOp>(constant.op))
     return materializeRopeTable(table);
   if (!weights)

@@ -1,12 +1,16 @@
 //===- odyssey-quantize.cpp - From a checkpoint to W4A8 weights -----------===//
 //
 // Reads a GGUF file or a Hugging Face folder and writes the folder that
-// odyssey-compile takes. Exit codes: 0 done, 1 an error, 2 wrong usage.
+// odyssey-compile takes: a folder of compressed-tensors. One that is quantized
+// already keeps its integers and scales. Exit codes: 0 done, 1 an error, 2
+// wrong usage.
 //
 //===----------------------------------------------------------------------===//
 
 #include "odyssey/Frontend/Checkpoint/Checkpoint.h"
+#include "odyssey/Frontend/Checkpoint/QuantizedCheckpoint.h"
 #include "odyssey/Quantize/CalibrationText.h"
+#include "odyssey/Quantize/ConvertCheckpoint.h"
 #include "odyssey/Quantize/QuantizeCheckpoint.h"
 #include "odyssey/runtime/Tokenizer.h"
 
@@ -43,8 +47,8 @@ cl::OptionCategory behaviour("Behaviour");
 struct NameReservation {
   NameReservation() {
     for (llvm::StringRef name :
-         {"o", "force", "recipe", "act-order", "calibration", "samples",
-          "sequence-length", "threads", "quiet"})
+         {"o", "force", "recipe", "act-order", "requantize", "calibration",
+          "samples", "sequence-length", "threads", "quiet"})
       if (cl::Option *other = cl::getRegisteredOptions().lookup(name))
         other->removeArgument();
   }
@@ -83,6 +87,13 @@ struct CommandLine {
       "act-order",
       cl::desc("GPTQ rounds the input channels in the order of falling "
                "activations instead of their own; costs nothing at run time"),
+      cl::cat(method)};
+
+  cl::opt<bool> requantize{
+      "requantize",
+      cl::desc("Of a checkpoint that is quantized already, take the weights as "
+               "numbers and round them anew, instead of keeping its integers "
+               "and scales"),
       cl::cat(method)};
 
   cl::opt<std::string> calibrationPath{
@@ -227,18 +238,19 @@ static void printReport(const LinearReport &report) {
   llvm::outs() << (last ? cell + "\n" : llvm::formatv("{0,-11}", cell).str());
 }
 
-static Error run(const CommandLine &options) {
-  Clock::time_point start = Clock::now();
+/// Rounds the weights by the recipe. `quantized` says that they are rounded
+/// already.
+static Expected<QuantizeSummary> quantize(const CommandLine &options,
+                                          bool quantized,
+                                          QuantizeOptions quantizeOptions) {
   Expected<std::unique_ptr<Checkpoint>> checkpoint =
-      Checkpoint::open(options.checkpointPath);
+      quantized ? Checkpoint::openDequantized(options.checkpointPath)
+                : Checkpoint::open(options.checkpointPath);
   if (!checkpoint)
     return checkpoint.takeError();
-
-  QuantizeOptions quantizeOptions;
   quantizeOptions.recipe = options.recipe;
   quantizeOptions.gptq.activationOrder = options.actOrder;
   quantizeOptions.threads = options.threads;
-  quantizeOptions.replace = options.force;
   if (options.recipe != Recipe::RoundToNearest) {
     Expected<CalibrationSamples> samples =
         readCalibration(options, **checkpoint);
@@ -246,6 +258,41 @@ static Error run(const CommandLine &options) {
       return samples.takeError();
     quantizeOptions.calibration = std::move(*samples);
   }
+  return quantizeCheckpoint(**checkpoint, options.outputPath, quantizeOptions);
+}
+
+/// Keeps integers and scales, which no recipe can then change.
+static Expected<QuantizeSummary>
+convert(const CommandLine &options, const QuantizeOptions &quantizeOptions) {
+  for (const cl::Option *option :
+       {static_cast<const cl::Option *>(&options.recipe),
+        static_cast<const cl::Option *>(&options.actOrder),
+        static_cast<const cl::Option *>(&options.calibrationPath)})
+    if (option->getNumOccurrences() > 0)
+      return llvm::createFileError(
+          options.checkpointPath,
+          llvm::createStringError("is quantized already: --" + option->ArgStr +
+                                  " has an effect only with --requantize"));
+  Expected<std::unique_ptr<QuantizedCheckpoint>> checkpoint =
+      QuantizedCheckpoint::open(options.checkpointPath);
+  if (!checkpoint)
+    return checkpoint.takeError();
+  return convertCheckpoint(**checkpoint, options.outputPath, quantizeOptions);
+}
+
+static Error run(const CommandLine &options) {
+  Clock::time_point start = Clock::now();
+  Expected<bool> quantized =
+      QuantizedCheckpoint::isQuantized(options.checkpointPath);
+  if (!quantized)
+    return quantized.takeError();
+  if (options.requantize && !*quantized)
+    return llvm::createFileError(
+        options.checkpointPath,
+        llvm::createStringError("is not quantized: --requantize is for "
+                                "checkpoints that are"));
+  QuantizeOptions quantizeOptions;
+  quantizeOptions.replace = options.force;
   ProgressLine progress(!options.quiet &&
                         llvm::sys::Process::StandardErrIsDisplayed());
   quantizeOptions.progress = [&](llvm::StringRef tensor, double done) {
@@ -257,8 +304,10 @@ static Error run(const CommandLine &options) {
       progress.clear();
       printReport(report);
     };
+  bool keeps = *quantized && !options.requantize;
   Expected<QuantizeSummary> summary =
-      quantizeCheckpoint(**checkpoint, options.outputPath, quantizeOptions);
+      keeps ? convert(options, quantizeOptions)
+            : quantize(options, *quantized, quantizeOptions);
   progress.clear();
   if (!summary)
     return summary.takeError();
@@ -280,7 +329,10 @@ int main(int argc, char **argv) {
   if (!cl::ParseCommandLineOptions(
           argc, argv,
           "odyssey-quantize: rounds a checkpoint's weights to 4 bits\n\n"
-          "CHECKPOINT is a GGUF file or a Hugging Face folder.\n",
+          "CHECKPOINT is a GGUF file or a Hugging Face folder. A folder that "
+          "is\n"
+          "quantized to 4 bits already (compressed-tensors, GPTQ) keeps its\n"
+          "integers and scales.\n",
           &llvm::errs()))
     return exitUsage;
   if (options.samples == 0 || options.sequenceLength < 2) {

@@ -23,7 +23,7 @@ struct BundleSection {
 llvm::Expected<uint64_t>
 writeBundle(llvm::StringRef path, llvm::ArrayRef<BundleSection> sections,
             llvm::ArrayRef<BundleConstant> constants, bool withConstants,
-            const SafetensorsReader *weights,
+            const TensorSource *weights,
             llvm::function_ref<void(uint64_t, uint64_t)> progress);
 
 } // namespace odyssey

@@ -12,7 +12,7 @@
 
 namespace odyssey {
 
-class SafetensorsReader;
+class TensorSource;
 
 /// One constant of the bundle.
 struct BundleConstant {
@@ -35,7 +35,7 @@ BundleConstant describeConstant(mlir::Operation *op);
 /// non-finite numbers are errors that name the tensor and the index. `weights`
 /// may be null where no tensor is named.
 llvm::Expected<std::vector<uint8_t>>
-materialize(const BundleConstant &constant, const SafetensorsReader *weights);
+materialize(const BundleConstant &constant, const TensorSource *weights);
 
 } // namespace odyssey
 

@@ -1,4 +1,4 @@
-//===- GgufCheckpoint.cpp - LLaMA models in GGUF files --------------------===//
+//===- GgufCheckpoint.cpp - Models in GGUF files --------------------------===//
 //
 // Keys and tensor names as llama.cpp writes and reads them (llama-arch.cpp,
 // convert_hf_to_gguf.py).
@@ -30,32 +30,36 @@ public:
   Error read();
 
 private:
+  Error readArchitecture();
   Error readConfig();
   Error readRopeScaling();
   Error readLlama3Factors();
   Error readTokens();
   Error readTensors();
 
-  /// The value of llama.KEY. `fallback` stands where the key is absent; without
-  /// one the key is required.
+  /// The value of ARCHITECTURE.KEY. `fallback` stands where the key is absent;
+  /// without one the key is required.
   Expected<int64_t> integer(StringRef key,
                             std::optional<int64_t> fallback = std::nullopt);
   Expected<double> number(StringRef key,
                           std::optional<double> fallback = std::nullopt);
   const GgufTensor *findTensor(StringRef name) const;
+  std::string keyOf(StringRef key) const {
+    return architecture + "." + key.str();
+  }
 
   std::unique_ptr<GgufFile> file;
+  /// As the file calls it: "llama".
+  std::string architecture;
 };
 
 } // namespace
-
-static const StringRef prefix = "llama.";
 
 /// The frequency divisors of Llama 3.1 and later, in place of the parameters.
 static const StringRef ropeFactorsName = "rope_freqs.weight";
 
 template <typename T>
-static Expected<T> valueOr(Expected<std::optional<T>> value, StringRef key,
+static Expected<T> valueOr(Expected<std::optional<T>> value, const Twine &key,
                            std::optional<T> fallback) {
   if (!value)
     return value.takeError();
@@ -63,18 +67,17 @@ static Expected<T> valueOr(Expected<std::optional<T>> value, StringRef key,
     return **value;
   if (fallback)
     return *fallback;
-  return createStringError("metadata '" + prefix + key + "' is missing");
+  return createStringError("metadata '" + key + "' is missing");
 }
 
 Expected<int64_t> GgufCheckpoint::integer(StringRef key,
                                           std::optional<int64_t> fallback) {
-  return valueOr<int64_t>(file->getInteger((prefix + key).str()), key,
-                          fallback);
+  return valueOr<int64_t>(file->getInteger(keyOf(key)), keyOf(key), fallback);
 }
 
 Expected<double> GgufCheckpoint::number(StringRef key,
                                         std::optional<double> fallback) {
-  return valueOr<double>(file->getFloat((prefix + key).str()), key, fallback);
+  return valueOr<double>(file->getFloat(keyOf(key)), keyOf(key), fallback);
 }
 
 const GgufTensor *GgufCheckpoint::findTensor(StringRef name) const {
@@ -85,8 +88,8 @@ const GgufTensor *GgufCheckpoint::findTensor(StringRef name) const {
 }
 
 /// "blk.3.attn_q.weight" to "model.layers.3.self_attn.q_proj.weight"; empty for
-/// names that a llama model does not have.
-static std::string huggingFaceName(StringRef name) {
+/// names that such a model does not have.
+static std::string huggingFaceName(StringRef name, const ModelConfig &config) {
   std::string global =
       llvm::StringSwitch<std::string>(name)
           .Case("token_embd.weight", "model.embed_tokens.weight")
@@ -110,21 +113,50 @@ static std::string huggingFaceName(StringRef name) {
           .Case("ffn_up.weight", "mlp.up_proj.weight")
           .Case("ffn_down.weight", "mlp.down_proj.weight")
           .Default("");
+  if (inLayer.empty() && config.hasAttentionBias())
+    inLayer = llvm::StringSwitch<StringRef>(part)
+                  .Case("attn_q.bias", "self_attn.q_proj.bias")
+                  .Case("attn_k.bias", "self_attn.k_proj.bias")
+                  .Case("attn_v.bias", "self_attn.v_proj.bias")
+                  .Default("");
+  if (inLayer.empty() && config.hasHeadNorms())
+    inLayer = llvm::StringSwitch<StringRef>(part)
+                  .Case("attn_q_norm.weight", "self_attn.q_norm.weight")
+                  .Case("attn_k_norm.weight", "self_attn.k_norm.weight")
+                  .Default("");
   if (inLayer.empty())
     return "";
   return ("model.layers." + layer + "." + inLayer).str();
 }
 
-Error GgufCheckpoint::readConfig() {
-  Expected<std::optional<StringRef>> architecture =
+Error GgufCheckpoint::readArchitecture() {
+  Expected<std::optional<StringRef>> name =
       file->getString("general.architecture");
-  if (!architecture)
-    return architecture.takeError();
-  if (!*architecture)
+  if (!name)
+    return name.takeError();
+  if (!*name)
     return createStringError("metadata 'general.architecture' is missing");
-  if (**architecture != "llama")
-    return createStringError("unknown architecture '" + **architecture +
-                             "'; GGUF files are read for 'llama'");
+  // Mistral's models are of the architecture "llama" here.
+  static constexpr std::pair<StringRef, Architecture> known[] = {
+      {"llama", Architecture::Llama},
+      {"qwen2", Architecture::Qwen2},
+      {"qwen3", Architecture::Qwen3},
+  };
+  for (auto [spelling, value] : known) {
+    if (spelling != **name)
+      continue;
+    architecture = spelling.str();
+    modelConfig.architecture = value;
+    return Error::success();
+  }
+  return createStringError("unknown architecture '" + **name +
+                           "'; GGUF files are read for 'llama', 'qwen2' and "
+                           "'qwen3'");
+}
+
+Error GgufCheckpoint::readConfig() {
+  if (Error error = readArchitecture())
+    return error;
   const GgufTensor *embedding = findTensor("token_embd.weight");
   if (!embedding || embedding->shape.size() != 2)
     return createStringError("there is no matrix 'token_embd.weight'");
@@ -160,7 +192,7 @@ Error GgufCheckpoint::readConfig() {
   if (!keyLength)
     return keyLength.takeError();
   config.headDim = *keyLength;
-  // What a llama model may say again or differently, and what it must say.
+  // What a model may say again or differently, and what it must say.
   const std::pair<StringRef, int64_t> equalities[] = {
       {"attention.value_length", config.headDim},
       {"rope.dimension_count", config.headDim},
@@ -172,7 +204,7 @@ Error GgufCheckpoint::readConfig() {
     if (!value)
       return value.takeError();
     if (*value != expected)
-      return createStringError("metadata '" + prefix + key + "' is " +
+      return createStringError("metadata '" + keyOf(key) + "' is " +
                                Twine(*value) + "; only " + Twine(expected) +
                                " is supported in this model");
   }
@@ -191,7 +223,7 @@ Error GgufCheckpoint::readConfig() {
 Error GgufCheckpoint::readRopeScaling() {
   RopeScaling &scaling = modelConfig.ropeScaling;
   Expected<std::optional<StringRef>> type =
-      file->getString((prefix + "rope.scaling.type").str());
+      file->getString(keyOf("rope.scaling.type"));
   if (!type)
     return type.takeError();
   // Files from before 2023-10 have only the factor.
@@ -289,15 +321,16 @@ Error GgufCheckpoint::readTensors() {
     if (stored.name == ropeFactorsName)
       continue;
     CheckpointTensor tensor;
-    tensor.name = huggingFaceName(stored.name);
+    tensor.name = huggingFaceName(stored.name, modelConfig);
     if (tensor.name.empty())
-      return createStringError("tensor '" + stored.name +
-                               "' is no part of a llama model");
+      return createStringError("tensor '" + stored.name + "' is no part of a " +
+                               architecture + " model");
     tensor.shape = stored.shape;
     tensor.type = stored.type;
     tensor.data = stored.bytes.data();
-    if (stored.name.ends_with("attn_q.weight") ||
-        stored.name.ends_with("attn_k.weight"))
+    if (modelConfig.architecture == Architecture::Llama &&
+        (stored.name.ends_with("attn_q.weight") ||
+         stored.name.ends_with("attn_k.weight")))
       tensor.interleavedHeadDim = modelConfig.headDim;
     available.push_back(std::move(tensor));
   }

@@ -3,7 +3,6 @@
 #include "HuggingFaceConfig.h"
 
 #include "llvm/ADT/STLExtras.h"
-#include "llvm/Support/FormatVariadic.h"
 
 #include <charconv>
 
@@ -30,6 +29,8 @@ struct ArchitectureRow {
 static constexpr ArchitectureRow architectures[] = {
     {Architecture::Llama, "LlamaForCausalLM", "llama"},
     {Architecture::Mistral, "MistralForCausalLM", "mistral"},
+    {Architecture::Qwen2, "Qwen2ForCausalLM", "qwen2"},
+    {Architecture::Qwen3, "Qwen3ForCausalLM", "qwen3"},
 };
 
 /// Null where the key is absent or null, which Hugging Face treats alike.
@@ -125,9 +126,46 @@ static Expected<RopeScaling> parseRopeScaling(const Object &object) {
   return scaling;
 }
 
+/// Fails where a token sees less than the whole context.
+static Error checkSlidingWindow(const Object &object,
+                                const ModelConfig &config) {
+  bool slides = false;
+  switch (config.architecture) {
+  case Architecture::Llama:
+    break;
+  case Architecture::Mistral:
+    slides = true;
+    break;
+  case Architecture::Qwen2:
+  case Architecture::Qwen3: {
+    // Their files name a window even where it is not used.
+    Expected<bool> used = getBool(object, "use_sliding_window", false);
+    if (!used)
+      return used.takeError();
+    slides = *used;
+    break;
+  }
+  }
+  if (!slides)
+    return Error::success();
+  Expected<int64_t> window =
+      getInteger(object, "sliding_window", config.maxContext);
+  if (!window)
+    return window.takeError();
+  if (*window < config.maxContext)
+    return createStringError("a sliding window of " + Twine(*window) +
+                             " tokens is not supported: it is less than the "
+                             "context of " +
+                             Twine(config.maxContext));
+  return Error::success();
+}
+
 /// Features that would change the result and are not supported.
 static Error checkUnsupported(const Object &object, const ModelConfig &config) {
   for (StringRef key : {"attention_bias", "mlp_bias"}) {
+    // Qwen2 has its biases without a word, and knows neither key.
+    if (config.architecture == Architecture::Qwen2)
+      break;
     Expected<bool> bias = getBool(object, key, false);
     if (!bias)
       return bias.takeError();
@@ -148,18 +186,7 @@ static Error checkUnsupported(const Object &object, const ModelConfig &config) {
     return rotary.takeError();
   if (*rotary != 1.0)
     return createStringError("'partial_rotary_factor' is not supported");
-  if (config.architecture != Architecture::Mistral)
-    return Error::success();
-  Expected<int64_t> window =
-      getInteger(object, "sliding_window", config.maxContext);
-  if (!window)
-    return window.takeError();
-  if (*window < config.maxContext)
-    return createStringError("a sliding window of " + Twine(*window) +
-                             " tokens is not supported: it is less than the "
-                             "context of " +
-                             Twine(config.maxContext));
-  return Error::success();
+  return checkSlidingWindow(object, config);
 }
 
 Expected<std::vector<int64_t>> odyssey::parseEosIds(const Object &object) {
@@ -206,9 +233,12 @@ Expected<ModelConfig> odyssey::parseHuggingFaceConfig(const Object &object) {
   if (!kvHeads)
     return kvHeads.takeError();
   config.numKvHeads = *kvHeads;
-  Expected<int64_t> headDim =
-      getInteger(object, "head_dim",
-                 config.numHeads > 0 ? config.hiddenSize / config.numHeads : 0);
+  // Qwen3's own default; of the others heads share the hidden size.
+  int64_t usualHeadDim =
+      config.numHeads > 0 ? config.hiddenSize / config.numHeads : 0;
+  if (config.architecture == Architecture::Qwen3)
+    usualHeadDim = 128;
+  Expected<int64_t> headDim = getInteger(object, "head_dim", usualHeadDim);
   if (!headDim)
     return headDim.takeError();
   config.headDim = *headDim;
@@ -285,12 +315,24 @@ Object odyssey::makeHuggingFaceConfig(const ModelConfig &config) {
       {"bos_token_id", nullptr},
       {"eos_token_id", nullptr},
       {"hidden_act", "silu"},
-      {"attention_bias", false},
-      {"mlp_bias", false},
       {"torch_dtype", "float16"},
   };
-  if (config.architecture == Architecture::Mistral)
+  switch (config.architecture) {
+  case Architecture::Llama:
+    object["attention_bias"] = false;
+    object["mlp_bias"] = false;
+    break;
+  case Architecture::Mistral:
     object["sliding_window"] = nullptr;
+    break;
+  case Architecture::Qwen2:
+    object["use_sliding_window"] = false;
+    break;
+  case Architecture::Qwen3:
+    object["attention_bias"] = false;
+    object["use_sliding_window"] = false;
+    break;
+  }
   if (config.bosId)
     object["bos_token_id"] = *config.bosId;
   if (config.eosIds.size() == 1)
@@ -315,78 +357,4 @@ Object odyssey::makeHuggingFaceConfig(const ModelConfig &config) {
     break;
   }
   return object;
-}
-
-// The spelling is that of vllm-project/compressed-tensors:
-// QuantizationConfig, QuantizationScheme and QuantizationArgs.
-
-static Object weightScheme() {
-  return Object{{"num_bits", 4},
-                {"type", "int"},
-                {"symmetric", true},
-                {"strategy", "channel"},
-                {"dynamic", false}};
-}
-
-static Object activationScheme() {
-  return Object{{"num_bits", 8},
-                {"type", "int"},
-                {"symmetric", true},
-                {"strategy", "token"},
-                {"dynamic", true}};
-}
-
-Object odyssey::makeW4A8QuantizationConfig() {
-  Object group{{"targets", Array{"Linear"}},
-               {"weights", weightScheme()},
-               {"input_activations", activationScheme()},
-               {"output_activations", nullptr}};
-  return Object{{"quant_method", "compressed-tensors"},
-                {"format", "int-quantized"},
-                {"quantization_status", "compressed"},
-                {"config_groups", Object{{"group_0", std::move(group)}}},
-                {"ignore", Array{"lm_head"}},
-                {"kv_cache_scheme", nullptr}};
-}
-
-/// Fails on the first key of `expected` that `actual` has otherwise. What
-/// `actual` has beyond these (observers and the like) says how it was made.
-static Error checkScheme(const Object &group, StringRef what,
-                         const Object &expected) {
-  const Object *actual = group.getObject(what);
-  if (!actual)
-    return createStringError("the quantization_config has no '" + what + "'");
-  for (const auto &[key, value] : expected) {
-    const Value *found = actual->get(key);
-    if (!found || *found != value)
-      return createStringError(
-          llvm::formatv("'{0}' of '{1}' in the quantization_config is {2}, "
-                        "only {3} is supported",
-                        StringRef(key), what, found ? *found : Value(nullptr),
-                        value)
-              .str());
-  }
-  return Error::success();
-}
-
-Error odyssey::checkW4A8QuantizationConfig(const Object &object) {
-  for (auto [key, expected] :
-       {std::pair<StringRef, StringRef>("quant_method", "compressed-tensors"),
-        {"format", "int-quantized"}}) {
-    StringRef value = object.getString(key).value_or("");
-    if (value != expected)
-      return createStringError("'" + key + "' of the quantization_config is '" +
-                               value + "', only '" + expected +
-                               "' is supported");
-  }
-  const Object *groups = object.getObject("config_groups");
-  if (!groups || groups->size() != 1)
-    return createStringError("the quantization_config does not have exactly "
-                             "one of config_groups");
-  const Object *group = groups->begin()->second.getAsObject();
-  if (!group)
-    return createStringError("the quantization_config's group is no object");
-  if (Error error = checkScheme(*group, "weights", weightScheme()))
-    return error;
-  return checkScheme(*group, "input_activations", activationScheme());
 }

@@ -26,12 +26,6 @@ llvm::json::Object makeHuggingFaceConfig(const ModelConfig &config);
 llvm::Expected<std::vector<int64_t>>
 parseEosIds(const llvm::json::Object &object);
 
-/// "quantization_config" of W4A8 in compressed-tensors' "int-quantized" format.
-llvm::json::Object makeW4A8QuantizationConfig();
-
-/// Fails, and says where, if `object` is not the scheme that the above makes.
-llvm::Error checkW4A8QuantizationConfig(const llvm::json::Object &object);
-
 } // namespace odyssey
 
 #endif // ODYSSEY_LIB_FRONTEND_CHECKPOINT_HUGGINGFACECONFIG_H

@@ -3,17 +3,16 @@
 #include "odyssey/Frontend/Checkpoint/QuantizedCheckpoint.h"
 
 #include "HuggingFaceConfig.h"
-#include "Json.h"
+#include "HuggingFaceFolder.h"
+#include "LinearFormats.h"
 #include "odyssey/Frontend/Checkpoint/Half.h"
 #include "odyssey/Frontend/Checkpoint/ModelTensors.h"
 
 #include "llvm/ADT/STLExtras.h"
-#include "llvm/ADT/SmallString.h"
+#include "llvm/ADT/StringMap.h"
 #include "llvm/ADT/StringSet.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
-#include "llvm/Support/Path.h"
-#include "llvm/Support/raw_ostream.h"
 
 #include <cmath>
 
@@ -24,14 +23,11 @@ using llvm::Expected;
 using llvm::StringRef;
 using llvm::Twine;
 
-static std::string join(StringRef folder, StringRef name) {
-  llvm::SmallString<128> path(folder);
-  llvm::sys::path::append(path, name);
-  return path.str().str();
-}
-
 static constexpr StringRef weightSuffix = ".weight";
 static constexpr StringRef scaleSuffix = "_scale";
+static constexpr StringRef biasSuffix = ".bias";
+static constexpr StringRef embeddingName = "model.embed_tokens.weight";
+static constexpr StringRef lmHeadName = "lm_head.weight";
 
 /// The tensors of model.safetensors.
 static std::vector<SafetensorsSpec> quantizedLayout(const ModelConfig &config) {
@@ -51,201 +47,295 @@ static std::vector<SafetensorsSpec> quantizedLayout(const ModelConfig &config) {
 }
 
 //===----------------------------------------------------------------------===//
-// Reading
+// Reading tensors
 //===----------------------------------------------------------------------===//
 
-Error QuantizedCheckpoint::readConfig(StringRef folder) {
-  std::string path = join(folder, "config.json");
-  Expected<llvm::json::Object> object = readJsonObject(path);
-  if (!object)
-    return object.takeError();
-  const llvm::json::Object *quantization =
-      object->getObject("quantization_config");
-  if (!quantization)
-    return llvm::createFileError(
-        path, createStringError("the checkpoint is not quantized: there is no "
-                                "'quantization_config'"));
-  if (Error error = checkW4A8QuantizationConfig(*quantization))
-    return llvm::createFileError(path, std::move(error));
-  Expected<ModelConfig> config = parseHuggingFaceConfig(*object);
-  if (!config)
-    return llvm::createFileError(path, config.takeError());
-  modelConfig = std::move(*config);
+/// Reads single tensors, checks them and brings them into the one format.
+class QuantizedCheckpoint::Reader {
+public:
+  Reader(const ModelConfig &config, WeightScheme scheme,
+         ShardedSafetensors files);
 
-  Expected<TokenizerInfo> info = readTokenizerFolder(folder);
-  if (!info)
-    return llvm::createFileError(folder, info.takeError());
-  tokenizer = std::move(info->files);
-  modelConfig.addBos = info->addBos && modelConfig.bosId;
-  if (Error error = checkConfig(modelConfig))
-    return llvm::createFileError(path, std::move(error));
-  if (Error error = checkReductionSizes(modelConfig))
-    return llvm::createFileError(path, std::move(error));
-  return Error::success();
+  /// Reads every tensor, drops the values again, and fails on tensors that no
+  /// such model has.
+  Error check() const;
+
+  Expected<ChannelWeights> readLinear(StringRef name) const;
+  Expected<SharedValues<uint16_t>> readHalf(StringRef name) const;
+  Expected<LoadedTensor> load(StringRef name) const;
+  /// All of them; `check` has found no error.
+  Model readModel() const;
+
+private:
+  Error checkForeign(const SafetensorsTensor &tensor) const;
+  const SafetensorsTensor *findHalf(StringRef name) const;
+  HalfTensor viewHalf(Model &model, std::string name) const;
+  QuantizedLinear viewLinear(Model &model, std::string name) const;
+  Layer viewLayer(Model &model, int64_t index) const;
+
+  ModelConfig config;
+  WeightScheme scheme;
+  ShardedSafetensors files;
+  /// By name, linears without ".weight".
+  llvm::StringMap<std::vector<int64_t>> linears, halves;
+  /// What files may have of the linears.
+  llvm::StringSet<> linearTensors;
+};
+
+QuantizedCheckpoint::Reader::Reader(const ModelConfig &config,
+                                    WeightScheme scheme,
+                                    ShardedSafetensors files)
+    : config(config), scheme(scheme), files(std::move(files)) {
+  llvm::cantFail(forEachModelTensor(config, [&](const ModelTensor &tensor) {
+    StringRef name = tensor.name;
+    if (tensor.kind == ModelTensor::Kind::Linear) {
+      name.consume_back(weightSuffix);
+      linears[name] = tensor.shape;
+      for (const std::string &part : linearTensorNames(scheme.format, name))
+        linearTensors.insert(part);
+    } else {
+      halves[name] = tensor.shape;
+    }
+    return Error::success();
+  }));
 }
 
-/// The values of tensor `name`, which must have this type and shape.
-template <typename T>
-Expected<std::span<const T>>
-QuantizedCheckpoint::readValues(StringRef name, StorageType type,
-                                llvm::ArrayRef<int64_t> shape) {
-  const SafetensorsTensor *tensor = file->find(name);
+Expected<ChannelWeights>
+QuantizedCheckpoint::Reader::readLinear(StringRef name) const {
+  const std::vector<int64_t> &shape = linears.find(name)->second;
+  Expected<GroupedWeights> weights =
+      odyssey::readLinear(files, scheme, name, shape[0], shape[1]);
+  if (!weights)
+    return weights.takeError();
+  return toChannelWeights(std::move(*weights));
+}
+
+/// Of two tied tensors a file may have either.
+const SafetensorsTensor *
+QuantizedCheckpoint::Reader::findHalf(StringRef name) const {
+  const SafetensorsTensor *tensor = files.find(name);
+  if (!tensor && config.tiedEmbeddings && name == embeddingName)
+    return files.find(lmHeadName);
+  return tensor;
+}
+
+Expected<SharedValues<uint16_t>>
+QuantizedCheckpoint::Reader::readHalf(StringRef name) const {
+  const SafetensorsTensor *tensor = findHalf(name);
   if (!tensor)
     return createStringError("tensor '" + name + "' is missing");
-  if (tensor->type != type || llvm::ArrayRef(tensor->shape) != shape) {
-    auto text = [](StorageType type, llvm::ArrayRef<int64_t> shape) {
-      return llvm::formatv("{0} [{1:$[, ]}]", storageTypeName(type),
-                           llvm::make_range(shape.begin(), shape.end()))
-          .str();
-    };
-    return createStringError("tensor '" + name + "' is " +
-                             text(tensor->type, tensor->shape) + ", expected " +
-                             text(type, shape));
-  }
-  ++tensorsRead;
-  const void *data = tensor->bytes.data();
-  if (reinterpret_cast<uintptr_t>(data) % alignof(T) != 0) {
-    realigned.push_back(std::make_unique<std::byte[]>(tensor->bytes.size()));
-    std::memcpy(realigned.back().get(), data, tensor->bytes.size());
-    data = realigned.back().get();
-  }
-  return std::span(static_cast<const T *>(data),
-                   tensor->bytes.size() / sizeof(T));
-}
+  const std::vector<int64_t> &shape = halves.find(name)->second;
+  bool isHalf = tensor->type == StorageType::F16;
+  if (!isHalf && tensor->type != StorageType::F32 &&
+      tensor->type != StorageType::BF16)
+    return checkTensor(*tensor, StorageType::F16, shape);
+  if (Error error = checkTensor(*tensor, tensor->type, shape))
+    return error;
 
-Expected<QuantizedLinear>
-QuantizedCheckpoint::readLinear(std::string name, int64_t n, int64_t k) {
-  std::string weightName = name + weightSuffix.str();
-  std::string scaleName = weightName + scaleSuffix.str();
-  Expected<std::span<const int8_t>> weight =
-      readValues<int8_t>(weightName, StorageType::I8, {n, k});
-  if (!weight)
-    return weight.takeError();
-  Expected<std::span<const float>> scale =
-      readValues<float>(scaleName, StorageType::F32, {n, 1});
-  if (!scale)
-    return scale.takeError();
-
-  auto outside = [](int8_t value) { return value < -8 || value > 7; };
-  // A count vectorizes, a search does not; the search runs only on failure.
-  if (std::ranges::count_if(*weight, outside) != 0) {
-    auto bad = std::ranges::find_if(*weight, outside);
-    return createStringError("tensor '" + weightName + "' has the value " +
-                             Twine(static_cast<int>(*bad)) + " at index " +
-                             Twine(bad - weight->begin()) +
-                             ", which is no 4-bit integer in -8..7");
+  SharedValues<uint16_t> values;
+  if (isHalf) {
+    values = valuesOf<uint16_t>(*tensor);
+  } else {
+    std::vector<float> floats(tensor->bytes.size() /
+                              storageBlock(tensor->type).bytes);
+    dequantize(tensor->type, tensor->bytes.data(), floats.size(),
+               floats.data());
+    std::vector<uint16_t> rounded(floats.size());
+    for (size_t i = 0; i < floats.size(); ++i) {
+      rounded[i] = floatToHalf(floats[i]);
+      if ((rounded[i] & 0x7fff) == 0x7c00 && std::isfinite(floats[i]))
+        return createStringError("tensor '" + tensor->name +
+                                 "' has a value too large for fp16 at index " +
+                                 Twine(i));
+    }
+    values = SharedValues<uint16_t>(std::move(rounded));
   }
-  // Negated, so that NaN fails.
-  auto invalid = [](float s) { return !(s >= 0) || std::isinf(s); };
-  auto bad = std::ranges::find_if(*scale, invalid);
-  if (bad != scale->end())
-    return createStringError("tensor '" + scaleName +
-                             "' has a scale that is not a finite, "
-                             "non-negative number at index " +
-                             Twine(bad - scale->begin()));
-  return QuantizedLinear{std::move(name), n, k, *weight, *scale};
-}
-
-Expected<HalfTensor> QuantizedCheckpoint::readHalf(std::string name,
-                                                   std::vector<int64_t> shape) {
-  Expected<std::span<const uint16_t>> values =
-      readValues<uint16_t>(name, StorageType::F16, shape);
-  if (!values)
-    return values.takeError();
   auto notFinite = [](uint16_t bits) { return (bits & 0x7c00) == 0x7c00; };
-  if (std::ranges::count_if(*values, notFinite) != 0) {
-    auto bad = std::ranges::find_if(*values, notFinite);
-    return createStringError("tensor '" + name +
-                             "' has a value that is not finite at index " +
-                             Twine(bad - values->begin()));
-  }
-  return HalfTensor{std::move(name), std::move(shape), *values};
+  if (std::ranges::count_if(values.values, notFinite) == 0)
+    return values;
+  auto bad = std::ranges::find_if(values.values, notFinite);
+  return createStringError("tensor '" + tensor->name +
+                           "' has a value that is not finite at index " +
+                           Twine(bad - values.values.begin()));
 }
 
-/// Moves `source` into `target` unless it is an error, which it returns.
-template <typename T> static Error assign(T &target, Expected<T> source) {
-  if (!source)
-    return source.takeError();
-  target = std::move(*source);
+template <typename T>
+static LoadedTensor loaded(StorageType type, std::vector<int64_t> shape,
+                           SharedValues<T> values) {
+  auto *bytes = reinterpret_cast<const uint8_t *>(values.values.data());
+  return {type,
+          std::move(shape),
+          {bytes, values.values.size_bytes()},
+          std::move(values.owner)};
+}
+
+Expected<LoadedTensor> QuantizedCheckpoint::Reader::load(StringRef name) const {
+  if (auto half = halves.find(name); half != halves.end()) {
+    Expected<SharedValues<uint16_t>> values = readHalf(name);
+    if (!values)
+      return values.takeError();
+    return loaded(StorageType::F16, half->second, std::move(*values));
+  }
+  StringRef linear = name;
+  bool isScale = linear.consume_back(scaleSuffix);
+  auto it =
+      linear.consume_back(weightSuffix) ? linears.find(linear) : linears.end();
+  if (it == linears.end())
+    return createStringError("the model has no tensor '" + name + "'");
+  Expected<ChannelWeights> weights = readLinear(linear);
+  if (!weights)
+    return weights.takeError();
+  if (isScale)
+    return loaded(StorageType::F32, {it->second[0], 1},
+                  std::move(weights->scales));
+  return loaded(StorageType::I8, it->second, std::move(weights->integers));
+}
+
+/// A tensor that is none of the model's may be there only if it means nothing.
+Error QuantizedCheckpoint::Reader::checkForeign(
+    const SafetensorsTensor &tensor) const {
+  StringRef name = tensor.name;
+  if (isRotaryConstant(name) || (config.tiedEmbeddings && name == lmHeadName))
+    return Error::success();
+  StringRef linear = name;
+  // AutoGPTQ gives every linear a bias.
+  if (scheme.format == WeightFormat::Gptq && linear.consume_back(biasSuffix) &&
+      linears.contains(linear)) {
+    if (llvm::all_of(tensor.bytes, [](uint8_t byte) { return byte == 0; }))
+      return Error::success();
+    return createStringError("tensor '" + name +
+                             "' has a bias that is not 0, which this model "
+                             "does not have");
+  }
+  return createStringError("tensor '" + name + "' is no part of such a model");
+}
+
+Error QuantizedCheckpoint::Reader::check() const {
+  auto checkOne = [&](const ModelTensor &tensor) {
+    StringRef name = tensor.name;
+    if (tensor.kind != ModelTensor::Kind::Linear)
+      return readHalf(name).takeError();
+    name.consume_back(weightSuffix);
+    return readLinear(name).takeError();
+  };
+  if (Error error = forEachModelTensor(config, checkOne))
+    return error;
+  for (const auto &file : files.shards())
+    for (const SafetensorsTensor &tensor : file->tensors())
+      if (!halves.contains(tensor.name) && !linearTensors.contains(tensor.name))
+        if (Error error = checkForeign(tensor))
+          return error;
   return Error::success();
 }
 
-Expected<QuantizedCheckpoint::Layer>
-QuantizedCheckpoint::readLayer(int64_t index) {
-  const ModelConfig &config = modelConfig;
-  int64_t hidden = config.hiddenSize, ffn = config.ffnSize;
-  int64_t queries = config.queryWidth(), keys = config.keyValueWidth();
-  std::string prefix = "model.layers." + std::to_string(index) + ".";
-  Layer layer;
-  struct Half {
-    HalfTensor &target;
-    const char *name;
-  };
-  for (auto [target, name] :
-       {Half{layer.inputNorm, "input_layernorm.weight"},
-        Half{layer.postAttentionNorm, "post_attention_layernorm.weight"}})
-    if (Error error = assign(target, readHalf(prefix + name, {hidden})))
-      return error;
-  struct Linear {
-    QuantizedLinear &target;
-    const char *name;
-    int64_t n, k;
-  };
-  for (auto [target, name, n, k] :
-       {Linear{layer.q, "self_attn.q_proj", queries, hidden},
-        Linear{layer.k, "self_attn.k_proj", keys, hidden},
-        Linear{layer.v, "self_attn.v_proj", keys, hidden},
-        Linear{layer.o, "self_attn.o_proj", hidden, queries},
-        Linear{layer.gate, "mlp.gate_proj", ffn, hidden},
-        Linear{layer.up, "mlp.up_proj", ffn, hidden},
-        Linear{layer.down, "mlp.down_proj", hidden, ffn}})
-    if (Error error = assign(target, readLinear(prefix + name, n, k)))
-      return error;
-  return layer;
+HalfTensor QuantizedCheckpoint::Reader::viewHalf(Model &model,
+                                                 std::string name) const {
+  auto it = halves.find(name);
+  if (it == halves.end())
+    return {};
+  SharedValues<uint16_t> values = llvm::cantFail(readHalf(name));
+  model.owners.push_back(std::move(values.owner));
+  return {std::move(name), it->second, values.values};
 }
 
-Error QuantizedCheckpoint::readWeights() {
-  const ModelConfig &config = modelConfig;
-  std::vector<int64_t> vocabShape = {config.vocabSize, config.hiddenSize};
-  if (Error error = assign(embeddingTensor,
-                           readHalf("model.embed_tokens.weight", vocabShape)))
-    return error;
-  for (int64_t i = 0; i < config.numLayers; ++i) {
-    Expected<Layer> layer = readLayer(i);
-    if (!layer)
-      return layer.takeError();
-    allLayers.push_back(std::move(*layer));
-  }
-  if (Error error = assign(finalNormTensor,
-                           readHalf("model.norm.weight", {config.hiddenSize})))
-    return error;
-  if (!config.tiedEmbeddings)
-    if (Error error =
-            assign(lmHeadTensor, readHalf("lm_head.weight", vocabShape)))
-      return error;
-  if (tensorsRead == file->tensors().size())
-    return Error::success();
+QuantizedLinear
+QuantizedCheckpoint::Reader::viewLinear(Model &model, std::string name) const {
+  ChannelWeights weights = llvm::cantFail(readLinear(name));
+  model.owners.push_back(std::move(weights.integers.owner));
+  model.owners.push_back(std::move(weights.scales.owner));
+  std::span<const uint16_t> bias =
+      viewHalf(model, name + biasSuffix.str()).values;
+  const std::vector<int64_t> &shape = linears.find(name)->second;
+  return {std::move(name),       shape[0], shape[1], weights.integers.values,
+          weights.scales.values, bias};
+}
 
-  llvm::StringSet<> known;
-  for (const SafetensorsSpec &spec : quantizedLayout(config))
-    known.insert(spec.name);
-  for (const SafetensorsTensor &tensor : file->tensors())
-    if (!known.contains(tensor.name))
-      return createStringError("tensor '" + tensor.name +
-                               "' is no part of such a model");
-  llvm_unreachable("there are more tensors than the model has");
+QuantizedCheckpoint::Layer
+QuantizedCheckpoint::Reader::viewLayer(Model &model, int64_t index) const {
+  std::string prefix = "model.layers." + std::to_string(index) + ".";
+  auto half = [&](const char *name) { return viewHalf(model, prefix + name); };
+  auto linear = [&](const char *name) {
+    return viewLinear(model, prefix + name);
+  };
+  return {.inputNorm = half("input_layernorm.weight"),
+          .q = linear("self_attn.q_proj"),
+          .k = linear("self_attn.k_proj"),
+          .v = linear("self_attn.v_proj"),
+          .o = linear("self_attn.o_proj"),
+          .postAttentionNorm = half("post_attention_layernorm.weight"),
+          .gate = linear("mlp.gate_proj"),
+          .up = linear("mlp.up_proj"),
+          .down = linear("mlp.down_proj"),
+          .qNorm = half("self_attn.q_norm.weight"),
+          .kNorm = half("self_attn.k_norm.weight")};
+}
+
+QuantizedCheckpoint::Model QuantizedCheckpoint::Reader::readModel() const {
+  Model model;
+  model.embedding = viewHalf(model, embeddingName.str());
+  for (int64_t index = 0; index < config.numLayers; ++index)
+    model.layers.push_back(viewLayer(model, index));
+  model.finalNorm = viewHalf(model, "model.norm.weight");
+  model.lmHead = viewHalf(model, lmHeadName.str());
+  return model;
+}
+
+//===----------------------------------------------------------------------===//
+// The checkpoint
+//===----------------------------------------------------------------------===//
+
+QuantizedCheckpoint::QuantizedCheckpoint() = default;
+QuantizedCheckpoint::~QuantizedCheckpoint() = default;
+
+Expected<LoadedTensor> QuantizedCheckpoint::load(StringRef name) const {
+  return reader->load(name);
+}
+
+const QuantizedCheckpoint::Model &QuantizedCheckpoint::model() const {
+  std::call_once(modelMade, [&] { wholeModel = reader->readModel(); });
+  return wholeModel;
+}
+
+Expected<bool> QuantizedCheckpoint::isQuantized(StringRef path) {
+  if (!llvm::sys::fs::is_directory(path))
+    return false;
+  Expected<std::optional<llvm::json::Object>> quantization =
+      readQuantizationConfig(path);
+  if (!quantization)
+    return quantization.takeError();
+  return quantization->has_value();
 }
 
 Expected<std::unique_ptr<QuantizedCheckpoint>>
 QuantizedCheckpoint::open(StringRef folder) {
-  std::unique_ptr<QuantizedCheckpoint> checkpoint(new QuantizedCheckpoint);
-  if (Error error = checkpoint->readConfig(folder))
-    return error;
-  std::string path = join(folder, "model.safetensors");
-  if (Error error = assign(checkpoint->file, SafetensorsReader::open(path)))
-    return error;
-  if (Error error = checkpoint->readWeights())
+  std::string path = pathInFolder(folder, "config.json");
+  Expected<std::optional<llvm::json::Object>> quantization =
+      readQuantizationConfig(folder);
+  if (!quantization)
+    return quantization.takeError();
+  if (!*quantization)
+    return llvm::createFileError(
+        path, createStringError("the checkpoint is not quantized: there is no "
+                                "'quantization_config'"));
+  Expected<WeightScheme> scheme = parseQuantizationConfig(**quantization);
+  if (!scheme)
+    return llvm::createFileError(path, scheme.takeError());
+  Expected<HuggingFaceFolder> contents = readHuggingFaceFolder(folder);
+  if (!contents)
+    return contents.takeError();
+  if (Error error = checkReductionSizes(contents->config))
     return llvm::createFileError(path, std::move(error));
+  Expected<ShardedSafetensors> files = ShardedSafetensors::open(folder);
+  if (!files)
+    return files.takeError();
+
+  std::unique_ptr<QuantizedCheckpoint> checkpoint(new QuantizedCheckpoint);
+  checkpoint->modelConfig = std::move(contents->config);
+  checkpoint->tokenizer = std::move(contents->tokenizer);
+  checkpoint->reader = std::make_unique<const Reader>(
+      checkpoint->modelConfig, *scheme, std::move(*files));
+  if (Error error = checkpoint->reader->check())
+    return llvm::createFileError(folder, std::move(error));
   return checkpoint;
 }
 
@@ -259,9 +349,11 @@ QuantizedCheckpointWriter::create(StringRef folder, const ModelConfig &config,
                                   bool replace) {
   std::unique_ptr<QuantizedCheckpointWriter> writer(
       new QuantizedCheckpointWriter);
-  if (Error error =
-          assign(writer->folder, OutputFolder::create(folder, replace)))
-    return error;
+  Expected<std::unique_ptr<OutputFolder>> output =
+      OutputFolder::create(folder, replace);
+  if (!output)
+    return output.takeError();
+  writer->folder = std::move(*output);
   llvm::json::Object object = makeHuggingFaceConfig(config);
   object["quantization_config"] = makeW4A8QuantizationConfig();
   std::string text =
@@ -271,11 +363,12 @@ QuantizedCheckpointWriter::create(StringRef folder, const ModelConfig &config,
   for (const TokenizerFile &file : tokenizer)
     if (Error error = writer->folder->writeFile(file.name, file.bytes))
       return error;
-  if (Error error = assign(
-          writer->weights,
-          SafetensorsWriter::create(writer->folder->pathOf("model.safetensors"),
-                                    quantizedLayout(config))))
-    return error;
+  Expected<std::unique_ptr<SafetensorsWriter>> weights =
+      SafetensorsWriter::create(writer->folder->pathOf("model.safetensors"),
+                                quantizedLayout(config));
+  if (!weights)
+    return weights.takeError();
+  writer->weights = std::move(*weights);
   return writer;
 }
 

@@ -160,3 +160,10 @@ const SafetensorsTensor *SafetensorsReader::find(StringRef name) const {
   auto it = indexOfName.find(name);
   return it == indexOfName.end() ? nullptr : &allTensors[it->second];
 }
+
+Expected<LoadedTensor> SafetensorsReader::load(StringRef name) const {
+  const SafetensorsTensor *tensor = find(name);
+  if (!tensor)
+    return createStringError("the weights have no tensor '" + name + "'");
+  return LoadedTensor{tensor->type, tensor->shape, tensor->bytes, nullptr};
+}

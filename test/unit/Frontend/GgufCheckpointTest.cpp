@@ -39,13 +39,26 @@ protected:
 
 } // namespace
 
-TEST_F(GgufCheckpointTest, Config) {
+/// Every architecture that GGUF files name.
+class GgufArchitecture : public GgufCheckpointTest,
+                         public ::testing::WithParamInterface<Architecture> {
+protected:
+  GgufArchitecture() { model = makeTestModel(false, GetParam()); }
+};
+
+INSTANTIATE_TEST_SUITE_P(Architectures, GgufArchitecture,
+                         ::testing::Values(Architecture::Llama,
+                                           Architecture::Qwen2,
+                                           Architecture::Qwen3));
+
+TEST_P(GgufArchitecture, Config) {
   GgufBuilder gguf = makeGguf(model);
   EXPECT_EQ(open(gguf)->config(), model.config);
 }
 
-TEST_F(GgufCheckpointTest, WeightsAreInHuggingFaceOrder) {
-  // The builder interleaves Q and K; reading must bring back what was put in.
+TEST_P(GgufArchitecture, WeightsAreInHuggingFaceOrder) {
+  // The builder interleaves Q and K where llama.cpp does; reading must bring
+  // back what was put in.
   GgufBuilder gguf = makeGguf(model);
   auto checkpoint = open(gguf);
   ASSERT_EQ(checkpoint->tensors().size(), model.weights.size());
@@ -143,7 +156,9 @@ TEST_F(GgufCheckpointTest, UnknownArchitecture) {
   EXPECT_THAT(openError(gguf),
               HasSubstr("metadata 'general.architecture' is missing"));
   gguf.addString("general.architecture", "gemma2");
-  EXPECT_THAT(openError(gguf), HasSubstr("unknown architecture 'gemma2'"));
+  EXPECT_THAT(openError(gguf),
+              HasSubstr("unknown architecture 'gemma2'; GGUF files are read "
+                        "for 'llama', 'qwen2' and 'qwen3'"));
 }
 
 TEST_F(GgufCheckpointTest, MissingMetadata) {
@@ -153,6 +168,17 @@ TEST_F(GgufCheckpointTest, MissingMetadata) {
         "llama.context_length", "llama.attention.layer_norm_rms_epsilon"})
     EXPECT_THAT(openError(without(key)),
                 HasSubstr("metadata '" + key + "' is missing"));
+}
+
+TEST_F(GgufCheckpointTest, MetadataOfItsArchitecture) {
+  model = makeTestModel(false, Architecture::Qwen3);
+  EXPECT_THAT(openError(without("qwen3.block_count")),
+              HasSubstr("metadata 'qwen3.block_count' is missing"));
+  GgufBuilder gguf = makeGguf(model);
+  gguf.removeTensor("blk.1.attn_k_norm.weight");
+  EXPECT_THAT(openError(gguf),
+              HasSubstr("tensor 'model.layers.1.self_attn.k_norm.weight' is "
+                        "missing"));
 }
 
 TEST_F(GgufCheckpointTest, LyingMetadata) {

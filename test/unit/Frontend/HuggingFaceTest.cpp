@@ -67,6 +67,28 @@ TEST_F(HuggingFaceTest, Whole) {
   EXPECT_EQ(checkpoint->tokenizerFiles()[0].bytes, makeTokenizerJson());
 }
 
+TEST_F(HuggingFaceTest, BiasesAndHeadNorms) {
+  for (Architecture architecture : {Architecture::Qwen2, Architecture::Qwen3}) {
+    model = makeTestModel(false, architecture);
+    writeHuggingFace(model, folder, "model");
+    auto checkpoint = open();
+    EXPECT_EQ(checkpoint->config(), model.config);
+    ASSERT_EQ(checkpoint->tensors().size(), model.weights.size());
+    for (const auto &[name, values] : model.weights)
+      EXPECT_EQ(llvm::cantFail(checkpoint->readF32(name)), values) << name;
+
+    std::vector<RawTensor> tensors = rawTensors(model);
+    std::string absent = architecture == Architecture::Qwen2
+                             ? "model.layers.1.self_attn.v_proj.bias"
+                             : "model.layers.1.self_attn.q_norm.weight";
+    std::erase_if(tensors, [&](const RawTensor &tensor) {
+      return tensor.name == absent;
+    });
+    writeTensors(tensors);
+    EXPECT_THAT(openError(), HasSubstr("tensor '" + absent + "' is missing"));
+  }
+}
+
 TEST_F(HuggingFaceTest, SixteenBitTensors) {
   std::vector<RawTensor> tensors = rawTensors(model);
   std::map<std::string, std::vector<float>> expected;
@@ -210,6 +232,33 @@ TEST_F(HuggingFaceTest, Architectures) {
   EXPECT_EQ(mistral(40), "");
   EXPECT_EQ(open()->config().architecture, Architecture::Mistral);
   EXPECT_THAT(mistral(39), HasSubstr("a sliding window of 39 tokens"));
+
+  // Qwen's configs name a window even where it is not used.
+  model = makeTestModel(false, Architecture::Qwen2);
+  writeHuggingFace(model, folder, "model");
+  set("sliding_window", 8);
+  EXPECT_EQ(openError(), "");
+  Object sliding = makeConfigJson(model);
+  sliding["sliding_window"] = 8;
+  sliding["use_sliding_window"] = true;
+  writeJson("config.json", std::move(sliding));
+  EXPECT_THAT(openError(), HasSubstr("a sliding window of 8 tokens"));
+}
+
+TEST_F(HuggingFaceTest, HeadSizeWhereTheConfigIsSilent) {
+  auto headDim = [&](Architecture architecture) {
+    model = makeTestModel(false, architecture);
+    writeHuggingFace(model, folder, "model");
+    Object config = makeConfigJson(model);
+    config.erase("head_dim");
+    writeJson("config.json", std::move(config));
+    return openError();
+  };
+  EXPECT_EQ(headDim(Architecture::Llama), "");
+  // Qwen3 has a default of its own, 128, that the hidden size does not matter
+  // to: 4 heads are 512 rows.
+  EXPECT_THAT(headDim(Architecture::Qwen3),
+              HasSubstr("but the model's sizes ask for [512, 64]"));
 }
 
 TEST_F(HuggingFaceTest, RequiredKeys) {

@@ -77,14 +77,16 @@ odyssey::testing::makeSafetensors(const std::vector<RawTensor> &tensors,
   return bytesOf64(text.size()) + text + data;
 }
 
-TestModel odyssey::testing::makeTestModel(bool tiedEmbeddings) {
+TestModel odyssey::testing::makeTestModel(bool tiedEmbeddings,
+                                          Architecture architecture) {
   TestModel model;
   ModelConfig &config = model.config;
+  config.architecture = architecture;
   config.hiddenSize = 64;
   config.numLayers = 2;
   config.numHeads = 4;
   config.numKvHeads = 2;
-  config.headDim = 16;
+  config.headDim = architecture == Architecture::Qwen3 ? 24 : 16;
   config.ffnSize = 96;
   config.vocabSize = 32;
   config.maxContext = 40;
@@ -111,10 +113,20 @@ TestModel odyssey::testing::makeTestModel(bool tiedEmbeddings) {
   for (int layer = 0; layer < 2; ++layer) {
     std::string prefix = "model.layers." + std::to_string(layer) + ".";
     add(prefix + "input_layernorm.weight", {64}, 1, 0.5);
-    add(prefix + "self_attn.q_proj.weight", {64, 64}, 0, 0.3);
-    add(prefix + "self_attn.k_proj.weight", {32, 64}, 0, 0.3);
-    add(prefix + "self_attn.v_proj.weight", {32, 64}, 0, 0.2);
-    add(prefix + "self_attn.o_proj.weight", {64, 64}, 0, 0.2);
+    int64_t queries = config.queryWidth(), keys = config.keyValueWidth();
+    add(prefix + "self_attn.q_proj.weight", {queries, 64}, 0, 0.3);
+    add(prefix + "self_attn.k_proj.weight", {keys, 64}, 0, 0.3);
+    add(prefix + "self_attn.v_proj.weight", {keys, 64}, 0, 0.2);
+    if (config.hasAttentionBias()) {
+      add(prefix + "self_attn.q_proj.bias", {queries}, 0, 2);
+      add(prefix + "self_attn.k_proj.bias", {keys}, 0, 2);
+      add(prefix + "self_attn.v_proj.bias", {keys}, 0, 1);
+    }
+    if (config.hasHeadNorms()) {
+      add(prefix + "self_attn.q_norm.weight", {config.headDim}, 1, 0.5);
+      add(prefix + "self_attn.k_norm.weight", {config.headDim}, 1, 0.5);
+    }
+    add(prefix + "self_attn.o_proj.weight", {64, queries}, 0, 0.2);
     add(prefix + "post_attention_layernorm.weight", {64}, 1, 0.5);
     add(prefix + "mlp.gate_proj.weight", {96, 64}, 0, 0.2);
     add(prefix + "mlp.up_proj.weight", {96, 64}, 0, 0.2);
@@ -126,9 +138,24 @@ TestModel odyssey::testing::makeTestModel(bool tiedEmbeddings) {
   return model;
 }
 
+static const char *className(Architecture architecture) {
+  switch (architecture) {
+  case Architecture::Llama:
+    return "LlamaForCausalLM";
+  case Architecture::Mistral:
+    return "MistralForCausalLM";
+  case Architecture::Qwen2:
+    return "Qwen2ForCausalLM";
+  case Architecture::Qwen3:
+    return "Qwen3ForCausalLM";
+  }
+  return "";
+}
+
 Object odyssey::testing::makeConfigJson(const TestModel &model) {
   const ModelConfig &config = model.config;
-  return Object{{"architectures", Array{"LlamaForCausalLM"}},
+  return Object{{"architectures", Array{className(config.architecture)}},
+                {"head_dim", config.headDim},
                 {"hidden_size", config.hiddenSize},
                 {"num_hidden_layers", config.numLayers},
                 {"num_attention_heads", config.numHeads},
@@ -218,6 +245,8 @@ static std::string ggufName(std::string name) {
       {"mlp.gate_proj", "ffn_gate"},
       {"mlp.up_proj", "ffn_up"},
       {"mlp.down_proj", "ffn_down"},
+      {"self_attn.q_norm", "attn_q_norm"},
+      {"self_attn.k_norm", "attn_k_norm"},
   };
   for (const auto &[from, to] : parts)
     if (size_t position = name.find(from); position != std::string::npos)
@@ -228,15 +257,24 @@ static std::string ggufName(std::string name) {
 GgufBuilder odyssey::testing::makeGguf(const TestModel &model) {
   const ModelConfig &config = model.config;
   GgufBuilder gguf;
-  gguf.addString("general.architecture", "llama");
-  gguf.addU32("llama.embedding_length", config.hiddenSize);
-  gguf.addU32("llama.block_count", config.numLayers);
-  gguf.addU32("llama.feed_forward_length", config.ffnSize);
-  gguf.addU32("llama.attention.head_count", config.numHeads);
-  gguf.addU32("llama.attention.head_count_kv", config.numKvHeads);
-  gguf.addU32("llama.context_length", config.maxContext);
-  gguf.addF32("llama.attention.layer_norm_rms_epsilon", config.rmsNormEps);
-  gguf.addF32("llama.rope.freq_base", static_cast<float>(config.ropeTheta));
+  bool interleaves = config.architecture == Architecture::Llama ||
+                     config.architecture == Architecture::Mistral;
+  std::string name = interleaves                 ? "llama"
+                     : config.hasAttentionBias() ? "qwen2"
+                                                 : "qwen3";
+  gguf.addString("general.architecture", name);
+  if (config.queryWidth() != config.hiddenSize) {
+    gguf.addU32(name + ".attention.key_length", config.headDim);
+    gguf.addU32(name + ".attention.value_length", config.headDim);
+  }
+  gguf.addU32(name + ".embedding_length", config.hiddenSize);
+  gguf.addU32(name + ".block_count", config.numLayers);
+  gguf.addU32(name + ".feed_forward_length", config.ffnSize);
+  gguf.addU32(name + ".attention.head_count", config.numHeads);
+  gguf.addU32(name + ".attention.head_count_kv", config.numKvHeads);
+  gguf.addU32(name + ".context_length", config.maxContext);
+  gguf.addF32(name + ".attention.layer_norm_rms_epsilon", config.rmsNormEps);
+  gguf.addF32(name + ".rope.freq_base", static_cast<float>(config.ropeTheta));
   gguf.addString("tokenizer.ggml.model", "llama");
   std::vector<std::string> tokens;
   for (int64_t i = 0; i < config.vocabSize; ++i)
@@ -244,11 +282,12 @@ GgufBuilder odyssey::testing::makeGguf(const TestModel &model) {
   gguf.addStrings("tokenizer.ggml.tokens", tokens);
   gguf.addU32("tokenizer.ggml.bos_token_id", 1);
   gguf.addU32("tokenizer.ggml.eos_token_id", 2);
-  for (const auto &[name, values] : model.weights) {
-    const std::vector<int64_t> &shape = model.shapes.at(name);
-    bool interleaved = name.find("q_proj") != std::string::npos ||
-                       name.find("k_proj") != std::string::npos;
-    gguf.addTensor(ggufName(name), {shape.begin(), shape.end()}, /*F32=*/0,
+  for (const auto &[tensor, values] : model.weights) {
+    const std::vector<int64_t> &shape = model.shapes.at(tensor);
+    bool interleaved =
+        interleaves && (tensor.find("q_proj") != std::string::npos ||
+                        tensor.find("k_proj") != std::string::npos);
+    gguf.addTensor(ggufName(tensor), {shape.begin(), shape.end()}, /*F32=*/0,
                    bytesOfFloats(interleaved ? permute(values, config.headDim,
                                                        shape.back())
                                              : values));

@@ -72,9 +72,10 @@ struct TestModel {
   std::map<std::string, std::vector<int64_t>> shapes;
 };
 
-/// 2 layers, 4 heads of 16 that share 2 key-value heads, hidden size 64, FFN
-/// 96, vocabulary 32.
-TestModel makeTestModel(bool tiedEmbeddings = false);
+/// 2 layers, 4 heads of 16 (of Qwen3, 24) that share 2 key-value heads, hidden
+/// size 64, FFN 96, vocabulary 32.
+TestModel makeTestModel(bool tiedEmbeddings = false,
+                        Architecture architecture = Architecture::Llama);
 
 /// config.json of `model` with only what a plain checkpoint has.
 llvm::json::Object makeConfigJson(const TestModel &model);
@@ -91,7 +92,7 @@ std::string writeHuggingFace(const TestModel &model,
                              llvm::StringRef name);
 
 /// The model as a GGUF file in fp32, with Q and K as llama.cpp's conversion
-/// puts them.
+/// puts them. Mistral is "llama" there.
 GgufBuilder makeGguf(const TestModel &model);
 
 /// The text of the error; empty if there is none.

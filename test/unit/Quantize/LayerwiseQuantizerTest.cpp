@@ -126,9 +126,19 @@ TEST_F(LayerwiseQuantizerTest, ModelOrder) {
                                  "model.layers.0.mlp.down_proj"));
 }
 
-TEST_F(LayerwiseQuantizerTest, SeesWhatTheQuantizedModelComputes) {
+/// For every architecture that has steps of its own.
+class LayerwiseSteps : public LayerwiseQuantizerTest,
+                       public ::testing::WithParamInterface<Architecture> {};
+
+INSTANTIATE_TEST_SUITE_P(Architectures, LayerwiseSteps,
+                         ::testing::Values(Architecture::Llama,
+                                           Architecture::Qwen2,
+                                           Architecture::Qwen3));
+
+TEST_P(LayerwiseSteps, SeeWhatTheQuantizedModelComputes) {
   // The inputs of a linear do not depend on it and on those after it, so the
   // finished model must show the same ones.
+  model = makeTestModel(/*tiedEmbeddings=*/false, GetParam());
   auto quantized = quantize(Recipe::Clip);
   Watcher watcher(*quantized);
   for (int64_t i = 0; i < 2; ++i) {

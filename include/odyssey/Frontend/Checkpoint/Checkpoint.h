@@ -5,8 +5,8 @@
 //
 // Everything is in Hugging Face's terms: the tensors' names, and the order of
 // the rows of the Q and K projections (RoPE turns element i of a head together
-// with element i + headDim/2). GGUF stores these rows interleaved; reading
-// undoes that.
+// with element i + headDim/2). GGUF stores these rows interleaved in models of
+// the architecture "llama"; reading undoes that.
 //
 //===----------------------------------------------------------------------===//
 
@@ -38,7 +38,8 @@ struct CheckpointTensor {
   int64_t columns() const { return shape.back(); }
   int64_t size() const { return rows() * columns(); }
 
-  /// The first row's bytes in the mapped file.
+  /// The first row's bytes in the mapped file; null where rows are made from
+  /// several tensors.
   const uint8_t *data = nullptr;
   /// 0, or the size of the heads within which the rows are stored interleaved.
   int64_t interleavedHeadDim = 0;
@@ -55,6 +56,12 @@ public:
   /// Opens a GGUF file or a Hugging Face folder.
   static llvm::Expected<std::unique_ptr<Checkpoint>> open(llvm::StringRef path);
 
+  /// Opens a folder that is quantized already, in one of the formats that
+  /// QuantizedCheckpoint reads and with groups of any kind, as what its
+  /// integers and scales stand for in fp32.
+  static llvm::Expected<std::unique_ptr<Checkpoint>>
+  openDequantized(llvm::StringRef folder);
+
   virtual ~Checkpoint();
 
   const ModelConfig &config() const { return modelConfig; }
@@ -69,8 +76,9 @@ public:
   /// Converts rows [first, first + count) of `tensor` to fp32. `out` has room
   /// for count * columns values. Fails on values that are not finite, and
   /// names the tensor and the index of the first one.
-  llvm::Error readRows(const CheckpointTensor &tensor, int64_t first,
-                       int64_t count, llvm::MutableArrayRef<float> out) const;
+  virtual llvm::Error readRows(const CheckpointTensor &tensor, int64_t first,
+                               int64_t count,
+                               llvm::MutableArrayRef<float> out) const;
 
   /// All of the tensor `name`, row-major.
   llvm::Expected<std::vector<float>> readF32(llvm::StringRef name) const;

@@ -1,18 +1,22 @@
 //===- QuantizedCheckpoint.h - W4A8 weights on disk -------------*- C++ -*-===//
 //
-// The folder that odyssey-quantize writes and odyssey-compile reads. It is a
-// Hugging Face folder in the "int-quantized" format of compressed-tensors, in
-// its W4A8 scheme: 4-bit integer weights, symmetric, one scale per output
-// channel; 8-bit integer activations, symmetric, one scale per token, computed
-// at run time.
+// The folder that odyssey-quantize writes is a Hugging Face folder in the
+// "int-quantized" format of compressed-tensors, in its W4A8 scheme: 4-bit
+// integer weights, symmetric, one scale per output channel; 8-bit integer
+// activations, symmetric, one scale per token, computed at run time.
 //
 //   config.json        the model, with a quantization_config
 //   model.safetensors  for each linear of a layer
 //                        NAME.weight        I8  [N, K], values -8..7
 //                        NAME.weight_scale  F32 [N, 1]
-//                      embeddings, norms and lm_head as F16 (no lm_head where
-//                      it is tied to the embeddings)
+//                      embeddings, norms, biases and lm_head as F16 (no lm_head
+//                      where it is tied to the embeddings)
 //   tokenizer.*        copied from the source
+//
+// What is read is more: folders that other programs have quantized, in that
+// format, in the "pack-quantized" format, and by GPTQ (AutoGPTQ, GPTQModel),
+// with scales and other tensors of any floating-point type of 16 or 32 bits,
+// in one file or in shards. All of them look like the first from here on.
 //
 //===----------------------------------------------------------------------===//
 
@@ -22,12 +26,13 @@
 #include "odyssey/Frontend/Checkpoint/ModelConfig.h"
 #include "odyssey/Frontend/Checkpoint/OutputFolder.h"
 #include "odyssey/Frontend/Checkpoint/Safetensors.h"
+#include "odyssey/Frontend/Checkpoint/TensorSource.h"
 #include "odyssey/Frontend/Checkpoint/TokenizerFiles.h"
 
-#include "llvm/ADT/StringMap.h"
 #include "llvm/Support/Error.h"
 
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <vector>
@@ -44,6 +49,8 @@ struct QuantizedLinear {
   std::span<const int8_t> weight;
   /// n values, finite, not negative.
   std::span<const float> scale;
+  /// n values of fp16 as bits; empty where the model has none.
+  std::span<const uint16_t> bias;
 };
 
 /// A norm, the embeddings, or the output matrix: fp16 values as bits.
@@ -54,59 +61,66 @@ struct HalfTensor {
   std::span<const uint16_t> values;
 };
 
-/// An opened quantized checkpoint. Spans point into the mapped file and live
-/// as long as this object. Opening checks everything, all values included.
-class QuantizedCheckpoint {
+/// An opened quantized checkpoint. Opening checks everything, all values
+/// included. Spans live as long as this object.
+///
+/// As a TensorSource it has the tensors of the format that odyssey-quantize
+/// writes, whatever the folder is in: one at a time, so that a model need not
+/// fit into memory.
+class QuantizedCheckpoint : public TensorSource {
 public:
   struct Layer {
     HalfTensor inputNorm;
     QuantizedLinear q, k, v, o;
     HalfTensor postAttentionNorm;
     QuantizedLinear gate, up, down;
+    /// Of the heads of Q and K; without values where the model has none.
+    HalfTensor qNorm, kNorm;
   };
 
   static llvm::Expected<std::unique_ptr<QuantizedCheckpoint>>
   open(llvm::StringRef folder);
 
+  /// Whether `path` is a folder whose config says that it is quantized, by
+  /// whatever method. Fails where a folder has no readable config.
+  static llvm::Expected<bool> isQuantized(llvm::StringRef path);
+
+  ~QuantizedCheckpoint() override;
+
   const ModelConfig &config() const { return modelConfig; }
 
-  std::span<const Layer> layers() const { return allLayers; }
-  const HalfTensor &embedding() const { return embeddingTensor; }
-  const HalfTensor &finalNorm() const { return finalNormTensor; }
+  /// The whole model in memory, but for what the mapped files have as it is;
+  /// made by the first call.
+  std::span<const Layer> layers() const { return model().layers; }
+  const HalfTensor &embedding() const { return model().embedding; }
+  const HalfTensor &finalNorm() const { return model().finalNorm; }
   /// With tied embeddings this is `embedding()`, name included.
   const HalfTensor &lmHead() const {
-    return modelConfig.tiedEmbeddings ? embeddingTensor : lmHeadTensor;
+    return modelConfig.tiedEmbeddings ? model().embedding : model().lmHead;
   }
+
+  llvm::Expected<LoadedTensor> load(llvm::StringRef name) const override;
 
   /// The first file is the tokenizer itself.
   std::span<const TokenizerFile> tokenizerFiles() const { return tokenizer; }
 
-  /// The file that the spans point into.
-  const SafetensorsReader &weights() const { return *file; }
-
 private:
-  QuantizedCheckpoint() = default;
+  class Reader;
+  struct Model {
+    std::vector<Layer> layers;
+    HalfTensor embedding, finalNorm, lmHead;
+    std::vector<std::shared_ptr<const void>> owners;
+  };
 
-  llvm::Error readConfig(llvm::StringRef folder);
-  llvm::Error readWeights();
-  llvm::Expected<Layer> readLayer(int64_t index);
-  llvm::Expected<QuantizedLinear> readLinear(std::string name, int64_t n,
-                                             int64_t k);
-  llvm::Expected<HalfTensor> readHalf(std::string name,
-                                      std::vector<int64_t> shape);
-  template <typename T>
-  llvm::Expected<std::span<const T>> readValues(llvm::StringRef name,
-                                                StorageType type,
-                                                llvm::ArrayRef<int64_t> shape);
+  QuantizedCheckpoint();
+
+  const Model &model() const;
 
   ModelConfig modelConfig;
-  std::unique_ptr<SafetensorsReader> file;
-  std::vector<Layer> allLayers;
-  HalfTensor embeddingTensor, finalNormTensor, lmHeadTensor;
   std::vector<TokenizerFile> tokenizer;
-  /// Copies of tensors that are not aligned in the file.
-  std::vector<std::unique_ptr<std::byte[]>> realigned;
-  size_t tensorsRead = 0;
+  std::unique_ptr<const Reader> reader;
+  mutable std::once_flag modelMade;
+  mutable Model wholeModel;
 };
 
 /// Writes a quantized checkpoint, weight by weight in any order. The folder
@@ -124,7 +138,7 @@ public:
                             llvm::ArrayRef<int8_t> weight,
                             llvm::ArrayRef<float> scale);
 
-  /// Values from index `first` on of a norm, the embeddings or lm_head.
+  /// Values from index `first` on of a norm, a bias, the embeddings or lm_head.
   llvm::Error writeHalf(llvm::StringRef name, int64_t first,
                         llvm::ArrayRef<uint16_t> values);
 

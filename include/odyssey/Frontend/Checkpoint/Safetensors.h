@@ -9,7 +9,7 @@
 #ifndef ODYSSEY_FRONTEND_CHECKPOINT_SAFETENSORS_H
 #define ODYSSEY_FRONTEND_CHECKPOINT_SAFETENSORS_H
 
-#include "odyssey/Frontend/Checkpoint/StorageType.h"
+#include "odyssey/Frontend/Checkpoint/TensorSource.h"
 
 #include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/StringMap.h"
@@ -36,7 +36,7 @@ struct SafetensorsTensor {
 
 /// A mapped safetensors file. Opening checks the whole header: a tensor that
 /// it hands out lies inside the file and has the size that its shape says.
-class SafetensorsReader {
+class SafetensorsReader : public TensorSource {
 public:
   static llvm::Expected<std::unique_ptr<SafetensorsReader>>
   open(llvm::StringRef path);
@@ -50,6 +50,8 @@ public:
 
   /// Null if there is no such tensor.
   const SafetensorsTensor *find(llvm::StringRef name) const;
+
+  llvm::Expected<LoadedTensor> load(llvm::StringRef name) const override;
 
 private:
   SafetensorsReader() = default;
