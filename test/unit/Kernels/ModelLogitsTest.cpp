@@ -10,6 +10,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "CompiledModule.h"
+#include "Goldens.h"
 
 #include "odyssey/Compiler/Compilation.h"
 #include "odyssey/Frontend/Checkpoint/QuantizedCheckpoint.h"
@@ -45,6 +46,8 @@ struct Model {
   const char *environment = nullptr;
   /// An absolute bound, where the model is small enough to have one.
   double maxDistance = 1.0;
+  /// A folder of test/goldens, whose prompt is part of it.
+  bool golden = false;
 };
 
 class ModelLogits : public ::testing::TestWithParam<Model> {
@@ -52,7 +55,9 @@ protected:
   void SetUp() override {
     const char *data = std::getenv("ODYSSEY_DATA");
     fs::path folder = data ? data : ODYSSEY_DATA_DIR;
-    std::string source = folder / GetParam().path;
+    std::string source = GetParam().golden
+                             ? goldenFolder(GetParam().path)
+                             : (folder / GetParam().path).string();
     if (GetParam().environment) {
       const char *path = std::getenv(GetParam().environment);
       if (!path || !fs::exists(path))
@@ -100,8 +105,13 @@ protected:
       fs::remove_all(work);
   }
 
-  /// The first tokens of a real text.
+  /// The first tokens of a real text, which random models have no use for.
   void readPrompt() {
+    if (GetParam().golden) {
+      prompt = Golden(GetParam().path).integers("tokens");
+      ASSERT_EQ(prompt.size(), static_cast<size_t>(kPrompt));
+      return;
+    }
     std::ifstream file(text);
     std::stringstream content;
     content << file.rdbuf();
@@ -232,7 +242,11 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         Model{"stories260K", "stories260K/stories260K.gguf", nullptr, 0.001},
         Model{"TinyStories656K", "TinyStories-656K", nullptr, 0.03},
-        Model{"SmolLM2", "", "ODYSSEY_SMOLLM2"}),
+        Model{"SmolLM2", "", "ODYSSEY_SMOLLM2"},
+        Model{"Llama3", "llama3", nullptr, 0.05, true},
+        Model{"Mistral", "mistral", nullptr, 0.05, true},
+        Model{"Qwen2", "qwen2", nullptr, 0.05, true},
+        Model{"Qwen3", "qwen3", nullptr, 0.05, true}),
     [](const auto &info) { return std::string(info.param.name); });
 
 } // namespace
