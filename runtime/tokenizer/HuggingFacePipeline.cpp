@@ -92,6 +92,11 @@ Status tokenizer::readNormalizer(const Json &normalizer,
       steps.push_back(ReplaceStep{std::move(pattern), std::string(content)});
       return Status::success();
     }
+    if (type == "NFC" || type == "NFD" || type == "NFKC" || type == "NFKD") {
+      steps.push_back(UnicodeStep{.compose = type.ends_with('C'),
+                                  .compatibility = type.size() == 4});
+      return Status::success();
+    }
     return unsupported("is not supported");
   };
   return visitSteps(normalizer, "normalizers", readStep)

@@ -7,7 +7,11 @@
 
 #include "Normalizer.h"
 
+#include <utf8proc.h>
+
 #include <algorithm>
+#include <cstdlib>
+#include <memory>
 #include <optional>
 
 using namespace odyssey::runtime;
@@ -45,6 +49,25 @@ static Result<std::string> applyStep(const ReplaceStep &step,
     out.append(text, done, match->begin - done).append(step.content);
     done = match->end;
   }
+}
+
+static Result<std::string> applyStep(const UnicodeStep &step,
+                                     const std::string &text) {
+  int options = UTF8PROC_STABLE;
+  options |= step.compose ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE;
+  if (step.compatibility)
+    options |= UTF8PROC_COMPAT;
+  utf8proc_uint8_t *out = nullptr;
+  utf8proc_ssize_t size =
+      utf8proc_map(reinterpret_cast<const utf8proc_uint8_t *>(text.data()),
+                   static_cast<utf8proc_ssize_t>(text.size()), &out,
+                   static_cast<utf8proc_option_t>(options));
+  std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owned(out, std::free);
+  if (size < 0)
+    return invalidArgument(std::string("Unicode normalization: ") +
+                           utf8proc_errmsg(size));
+  return std::string(reinterpret_cast<const char *>(out),
+                     static_cast<size_t>(size));
 }
 
 static Result<std::string> applyStep(const SentencePieceStep &step,

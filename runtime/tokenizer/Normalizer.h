@@ -31,6 +31,16 @@ struct ReplaceStep {
   std::string content;
 };
 
+/// One of Unicode's normalization forms (UAX #15): NFC, and the like.
+struct UnicodeStep {
+  /// Characters and their marks become one character where there is one;
+  /// otherwise, characters are taken apart.
+  bool compose = true;
+  /// Characters that are only written differently become the same (the forms
+  /// with a K).
+  bool compatibility = false;
+};
+
 /// SentencePiece's normalizer with the identity rule.
 struct SentencePieceStep {
   bool addDummyPrefix = true;
@@ -40,7 +50,7 @@ struct SentencePieceStep {
 };
 
 using NormalizerStep =
-    std::variant<PrependStep, ReplaceStep, SentencePieceStep>;
+    std::variant<PrependStep, ReplaceStep, UnicodeStep, SentencePieceStep>;
 
 /// Applies the steps in their order. Fails only where a regular expression
 /// does.

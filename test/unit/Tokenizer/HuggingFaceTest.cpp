@@ -240,9 +240,35 @@ TEST(HuggingFaceNormalizer, PrependsAndReplaces) {
     {"type":"Replace","pattern":{"Regex":"1+"},"content":"2"}]})";
   EXPECT_THAT(pieces(parts, "b111b1"), ElementsAre("ab", "2", "b", "2"));
   EXPECT_THAT(pieces(parts, ""), IsEmpty());
-  parts.normalizer = R"({"type":"NFC"})";
+  parts.normalizer = R"({"type":"Nmt"})";
   EXPECT_EQ(loadError(parts),
-            "tokenizer.json: normalizer: NFC: is not supported");
+            "tokenizer.json: normalizer: Nmt: is not supported");
+}
+
+TEST(HuggingFaceNormalizer, UnicodeForms) {
+  Parts parts = letters();
+  // e with an acute accent as one character (U+E9) and as two, a Hangul
+  // syllable and its parts, and the ligature fi (U+FB01).
+  parts.vocabulary = R"({"?":0,"e":1,"\u00e9":2,"\u0301":3,"\uac00":4,
+    "\u1100":5,"\u1161":6,"\ufb01":7,"f":8,"i":9})";
+  parts.merges = "[]";
+  auto normalized = [&](const char *form, const char *text) {
+    parts.normalizer = std::string(R"({"type":")") + form + R"("})";
+    return pieces(parts, text);
+  };
+  const char *apart = "e\u0301\u1100\u1161\ufb01",
+             *whole = "\u00e9\uac00\ufb01";
+  for (const char *text : {apart, whole}) {
+    EXPECT_THAT(normalized("NFC", text),
+                ElementsAre("\u00e9", "\uac00", "\ufb01"));
+    EXPECT_THAT(normalized("NFD", text),
+                ElementsAre("e", "\u0301", "\u1100", "\u1161", "\ufb01"));
+    EXPECT_THAT(normalized("NFKC", text),
+                ElementsAre("\u00e9", "\uac00", "f", "i"));
+    EXPECT_THAT(normalized("NFKD", text),
+                ElementsAre("e", "\u0301", "\u1100", "\u1161", "f", "i"));
+  }
+  EXPECT_THAT(normalized("NFC", ""), IsEmpty());
 }
 
 TEST(HuggingFacePreTokenizer, SplitsInAllWays) {
