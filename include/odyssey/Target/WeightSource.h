@@ -34,8 +34,8 @@ BundleConstant describeConstant(mlir::Operation *op);
 /// packs them; evaluates a rope table. 4-bit weights outside -8 to 7 and
 /// non-finite numbers are errors that name the tensor and the index. `weights`
 /// may be null where no tensor is named.
-llvm::Expected<std::vector<uint8_t>>
-materialize(const BundleConstant &constant, const TensorSource *weights);
+llvm::Expected<std::vector<uint8_t>> materialize(const BundleConstant &constant,
+                                                 const TensorSource *weights);
 
 } // namespace odyssey
 

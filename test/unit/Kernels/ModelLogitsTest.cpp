@@ -243,10 +243,10 @@ INSTANTIATE_TEST_SUITE_P(
         Model{"stories260K", "stories260K/stories260K.gguf", nullptr, 0.001},
         Model{"TinyStories656K", "TinyStories-656K", nullptr, 0.03},
         Model{"SmolLM2", "", "ODYSSEY_SMOLLM2"},
-        Model{"Llama3", "llama3", nullptr, 0.05, true},
-        Model{"Mistral", "mistral", nullptr, 0.05, true},
-        Model{"Qwen2", "qwen2", nullptr, 0.05, true},
-        Model{"Qwen3", "qwen3", nullptr, 0.05, true}),
+        Model{"Llama3", "llama3", nullptr, 0.005, true},
+        Model{"Mistral", "mistral", nullptr, 0.005, true},
+        Model{"Qwen2", "qwen2", nullptr, 0.005, true},
+        Model{"Qwen3", "qwen3", nullptr, 0.005, true}),
     [](const auto &info) { return std::string(info.param.name); });
 
 } // namespace
