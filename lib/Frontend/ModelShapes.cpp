@@ -11,6 +11,7 @@ struct Shape {
   float epsilon;
   double theta;
   bool tied;
+  Architecture architecture = Architecture::Llama;
 };
 } // namespace
 
@@ -23,8 +24,12 @@ static const Shape kShapes[] = {
      false},
     {"llama-3-8b", 4096, 32, 32, 8, 128, 14336, 128256, 8192, 1e-5f, 5e5,
      false},
-    {"mistral-7b", 4096, 32, 32, 8, 128, 14336, 32768, 32768, 1e-5f, 1e6,
-     false},
+    {"mistral-7b", 4096, 32, 32, 8, 128, 14336, 32768, 32768, 1e-5f, 1e6, false,
+     Architecture::Mistral},
+    {"qwen2.5-7b", 3584, 28, 28, 4, 128, 18944, 152064, 32768, 1e-6f, 1e6,
+     false, Architecture::Qwen2},
+    {"qwen3-8b", 4096, 36, 32, 8, 128, 12288, 151936, 40960, 1e-6f, 1e6, false,
+     Architecture::Qwen3},
     {"smollm2-135m", 576, 30, 9, 3, 64, 1536, 49152, 8192, 1e-5f, 1e5, true},
 };
 
@@ -33,6 +38,7 @@ std::optional<ModelConfig> odyssey::findModelShape(llvm::StringRef name) {
     if (name != shape.name)
       continue;
     ModelConfig config;
+    config.architecture = shape.architecture;
     config.hiddenSize = shape.hidden;
     config.numLayers = shape.layers;
     config.numHeads = shape.heads;

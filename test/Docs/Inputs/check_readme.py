@@ -2,8 +2,8 @@
 
 usage: check_readme.py PAGE SOURCE BUILD SCRATCH
 
-* Commands: every ```sh block behind `<!-- test -->` runs, in SCRATCH, where `build`
-  and `examples` are links, and exits with 0.
+* Commands: every ```sh block behind `<!-- test -->` runs, in SCRATCH, where `build`,
+  `examples` and `test` are links, and exits with 0.
 * Excerpts: every line of a block behind `<!-- shows: COMMAND -->` is in the command's
   output, in that order. "..." stands for anything, and names of values do not
   count.
@@ -58,8 +58,9 @@ def check_excerpt(command, block, folder):
 def main():
     page, source, build, scratch = sys.argv[1:]
     os.makedirs(scratch, exist_ok=True)
-    for name, target in (("build", build), ("examples", f"{source}/examples")):
-        os.symlink(target, os.path.join(scratch, name))
+    os.symlink(build, os.path.join(scratch, "build"))
+    for name in ("examples", "test"):
+        os.symlink(os.path.join(source, name), os.path.join(scratch, name))
     with open(page, encoding="utf-8") as file:
         text = file.read()
     for block in TESTED.findall(text):
