@@ -2,6 +2,7 @@
 
 #include "odyssey/Compiler/Compilation.h"
 
+#include "odyssey/Compiler/KernelCompiler.h"
 #include "odyssey/Dialect/Odyssey/Odyssey.h"
 #include "odyssey/Frontend/Checkpoint/QuantizedCheckpoint.h"
 #include "odyssey/Frontend/ModelGraph.h"
@@ -67,11 +68,11 @@ private:
   llvm::Error loadFile();
   llvm::Error lower();
   llvm::Error writeText(llvm::function_ref<void(llvm::raw_ostream &)> print);
-  llvm::Error writeBundleFile(StringRef ptx);
+  llvm::Expected<std::vector<CompiledKernel>> compileKernels();
+  llvm::Error writeBundleFile();
   json::Value modelObject(const ModelConfig &config,
                           const ModelLimits &limits) const;
   llvm::Error checkSharedBytes();
-  void addSharedBytes();
   llvm::Error runPasses(llvm::function_ref<void(OpPassManager &)> build);
 
   const Options &options;
@@ -259,35 +260,47 @@ llvm::Error Compilation::checkSharedBytes() {
   return llvm::Error::success();
 }
 
-/// What ptxas does not see: the dynamic shared memory of each launch.
-void Compilation::addSharedBytes() {
-  auto kernels =
+/// Compiles all kernels and leaves on each what the plan says about it.
+llvm::Expected<std::vector<CompiledKernel>> Compilation::compileKernels() {
+  auto kernelModule =
       module->lookupSymbol<gpu::GPUModuleOp>(graph::kKernelModuleName);
-  for (KernelResources &kernel : summary.kernels)
-    if (Operation *op = kernels.lookupSymbol(kernel.name))
-      if (auto launch = op->getAttrOfType<fastgemm::LaunchAttr>(
-              fastgemm::kLaunchAttrName))
-        kernel.sharedBytes += static_cast<int>(launch.getSharedBytes());
+  if (!kernelModule)
+    return fail("'" + options.input + "' has nothing to compute");
+  SmallVector<graph::KernelOp> kernels(kernelModule.getOps<graph::KernelOp>());
+  KernelCompilerOptions compiler{target, options.assemble ? findPtxas() : "",
+                                 options.cache, options.jobs,
+                                 options.usePassManagerOptions};
+  std::vector<CompiledKernel> compiled;
+  llvm::Error error = llvm::Error::success();
+  for (auto [kernel, result] :
+       llvm::zip_equal(kernels, compiler::compileKernels(kernels, compiler))) {
+    if (!result) {
+      // One message is enough; others often have the same cause.
+      if (error)
+        llvm::consumeError(result.takeError());
+      else
+        error = result.takeError();
+      continue;
+    }
+    attach(kernel, *result);
+    summary.cachedKernels += result->fromCache;
+    summary.kernels.push_back(result->resources);
+    compiled.push_back(std::move(*result));
+  }
+  if (error)
+    return std::move(error);
+  summary.assembled = !compiler.ptxas.empty();
+  return compiled;
 }
 
-llvm::Error Compilation::writeBundleFile(StringRef ptx) {
-  std::string cubinImage;
-  std::string ptxas = options.assemble ? findPtxas() : "";
+llvm::Error Compilation::writeBundleFile() {
+  auto kernels = compileKernels();
+  if (!kernels)
+    return kernels.takeError();
   PlanContext plan;
   plan.target = options.target;
-  plan.ptxSection = "kernels." + options.target + ".ptx";
   plan.model = model;
-  if (!ptxas.empty()) {
-    auto cubin = assemble(ptxas, ptx, target);
-    if (!cubin)
-      return cubin.takeError();
-    summary.kernels = cubin->kernels;
-    summary.assembled = true;
-    cubinImage = std::move(cubin->image);
-    plan.cubinSection = "kernels." + options.target + ".cubin";
-    plan.cubinCapability = target.capability;
-  }
-  addSharedBytes();
+  plan.cubinCapability = summary.assembled ? target.capability : 0;
   auto built = buildPlan(*module, plan);
   if (!built)
     return built.takeError();
@@ -296,9 +309,11 @@ llvm::Error Compilation::writeBundleFile(StringRef ptx) {
 
   std::vector<BundleSection> sections;
   sections.push_back({bundle::kPlanSection, planText});
-  sections.push_back({plan.ptxSection, ptx});
-  if (!cubinImage.empty())
-    sections.push_back({plan.cubinSection, cubinImage});
+  for (auto [i, kernel] : llvm::enumerate(*kernels)) {
+    sections.push_back({ptxSectionName(i), kernel.ptx});
+    if (summary.assembled)
+      sections.push_back({cubinSectionName(i), kernel.cubin});
+  }
   if (checkpoint && !checkpoint->tokenizerFiles().empty()) {
     const TokenizerFile &tokenizer = checkpoint->tokenizerFiles().front();
     sections.push_back({tokenizer.name, tokenizer.bytes});
@@ -341,6 +356,13 @@ llvm::Error Compilation::run() {
       return error;
     return writeText([&](llvm::raw_ostream &stream) { module->print(stream); });
   }
+  if (options.emit == Emit::Bundle) {
+    if (llvm::Error error = runPasses([&](OpPassManager &manager) {
+          buildGraphPipeline(manager, pipeline);
+        }))
+      return error;
+    return writeBundleFile();
+  }
   if (llvm::Error error = runPasses([&](OpPassManager &manager) {
         buildGraphPipeline(manager, pipeline);
         buildFragmentPipeline(manager);
@@ -359,12 +381,8 @@ llvm::Error Compilation::run() {
   auto ptx = emitPtx(kernels, target);
   if (!ptx)
     return ptx.takeError();
-  summary.ptxBytes = ptx->size();
   if (options.emit == Emit::Ptx)
     return writeText([&](llvm::raw_ostream &stream) { stream << *ptx; });
-  if (options.emit == Emit::Bundle)
-    return writeBundleFile(*ptx);
-
   std::string ptxas = findPtxas();
   if (ptxas.empty())
     return fail("--emit=cubin needs ptxas (CUDA toolkit) in the path");

@@ -72,7 +72,8 @@ class BundleFileWriter {
 public:
   explicit BundleFileWriter(StringRef path) : path(path) {}
 
-  llvm::Error open();
+  /// `sectionCount` sections will follow.
+  llvm::Error open(size_t sectionCount);
   void addSection(StringRef name, StringRef content);
   llvm::Error addWeights(ArrayRef<BundleConstant> constants,
                          const TensorSource *weights,
@@ -114,7 +115,11 @@ private:
   uint64_t end = 0;
 };
 
-llvm::Error BundleFileWriter::open() {
+llvm::Error BundleFileWriter::open(size_t sectionCount) {
+  if (sectionCount > bundle::kMaxSections)
+    return llvm::createStringError(
+        "cannot write '" + path + "': " + Twine(sectionCount) +
+        " sections are more than the format's " + Twine(bundle::kMaxSections));
   auto temporary = llvm::sys::fs::TempFile::create(path + ".%%%%%%");
   if (!temporary)
     return llvm::createStringError("cannot write '" + path + "': " +
@@ -123,7 +128,10 @@ llvm::Error BundleFileWriter::open() {
   stream = std::make_unique<llvm::raw_fd_ostream>(file->FD,
                                                   /*shouldClose=*/false);
   // The header and the table come last, when offsets and hashes are known.
-  stream->write_zeros(bundle::kSectionAlignment);
+  stream->write_zeros(
+      llvm::alignTo(sizeof(bundle::FileHeader) +
+                        sectionCount * sizeof(bundle::SectionEntry),
+                    bundle::kSectionAlignment));
   return check();
 }
 
@@ -222,12 +230,8 @@ odyssey::writeBundle(StringRef path, ArrayRef<BundleSection> sections,
                      ArrayRef<BundleConstant> constants, bool withConstants,
                      const TensorSource *weights,
                      llvm::function_ref<void(uint64_t, uint64_t)> progress) {
-  static_assert(sizeof(bundle::FileHeader) +
-                        16 * sizeof(bundle::SectionEntry) <=
-                    bundle::kSectionAlignment,
-                "header and table fit in front of the first section");
   BundleFileWriter writer(path);
-  if (llvm::Error error = writer.open())
+  if (llvm::Error error = writer.open(sections.size() + withConstants))
     return error;
   auto write = [&]() -> llvm::Error {
     for (const BundleSection &section : sections)

@@ -6,13 +6,20 @@
 #include "odyssey/runtime/BundleFormat.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
-#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/IR/Matchers.h"
 #include "llvm/ADT/MapVector.h"
 
 using namespace mlir;
 using namespace odyssey;
 namespace json = llvm::json;
+
+std::string odyssey::ptxSectionName(int64_t kernel) {
+  return "kernel." + std::to_string(kernel) + ".ptx";
+}
+
+std::string odyssey::cubinSectionName(int64_t kernel) {
+  return "kernel." + std::to_string(kernel) + ".cubin";
+}
 
 namespace {
 
@@ -88,7 +95,7 @@ private:
   };
   llvm::MapVector<StringRef, Function> functions;
   llvm::StringMap<int64_t> kernelIndex;
-  json::Array kernels, states;
+  json::Array modules, kernels, states;
   llvm::StringMap<int64_t> stateOfName;
   llvm::StringMap<int64_t> constantOfKey;
   std::vector<BundleConstant> constants;
@@ -141,16 +148,24 @@ llvm::Error PlanBuilder::addKernels() {
       module.lookupSymbol<gpu::GPUModuleOp>(graph::kKernelModuleName);
   if (!kernelModule)
     return fail("the module has no functions that compute");
-  for (auto kernel : kernelModule.getOps<LLVM::LLVMFuncOp>()) {
+  for (auto kernel : kernelModule.getOps<graph::KernelOp>()) {
     auto launch =
         kernel->getAttrOfType<fastgemm::LaunchAttr>(fastgemm::kLaunchAttrName);
     if (!launch)
-      continue;
-    kernelIndex[kernel.getName()] = kernels.size();
+      return fail("kernel '" + kernel.getName() + "' has not been compiled");
+    int64_t index = kernels.size();
+    kernelIndex[kernel.getName()] = index;
+    json::Object image{{"name", kernel.getName()},
+                       {"ptx", ptxSectionName(index)}};
+    if (context.cubinCapability != 0) {
+      image["cubin"] = cubinSectionName(index);
+      image["cubin_capability"] = context.cubinCapability;
+    }
+    modules.push_back(std::move(image));
     json::Object entry{
         {"name", kernel.getName()},
-        {"module", 0},
-        {"kind", kernel->getAttrOfType<StringAttr>("kind").getValue()},
+        {"module", index},
+        {"kind", kernel.getKind()},
         {"block", json::Array{launch.getBlock(), 1, 1}},
         {"shared_bytes", launch.getSharedBytes()}};
     if (launch.getCluster() > 1)
@@ -323,11 +338,11 @@ llvm::Error PlanBuilder::addBucket(func::FuncOp function) {
     if (!launch)
       return fail("function '" + function.getName() + "' has the operation '" +
                   op.getName().getStringRef() + "', which is no kernel");
-    auto kernel = dyn_cast_or_null<LLVM::LLVMFuncOp>(
+    auto kernel = dyn_cast_or_null<graph::KernelOp>(
         tables.lookupNearestSymbolFrom(launch, launch.getKernel()));
     if (!kernel)
-      return fail("a kernel of function '" + function.getName() +
-                  "' has not been lowered");
+      return fail("function '" + function.getName() +
+                  "' launches what is no kernel of the graph");
 
     for (Value result : launch.getResults())
       if (!returned.contains(result))
@@ -402,15 +417,10 @@ llvm::Expected<Plan> PlanBuilder::build() {
     weightArray.push_back(json::Object{{"name", constant.name},
                                        {"type", constant.type},
                                        {"shape", json::Array(constant.shape)}});
-  json::Object kernelModule{{"name", "kernels"}, {"ptx", context.ptxSection}};
-  if (!context.cubinSection.empty()) {
-    kernelModule["cubin"] = context.cubinSection;
-    kernelModule["cubin_capability"] = context.cubinCapability;
-  }
   json::Object root{{"format", bundle::kPlanFormat},
                     {"producer", "odyssey 0.1.0"},
                     {"target", context.target},
-                    {"modules", json::Array{std::move(kernelModule)}},
+                    {"modules", std::move(modules)},
                     {"kernels", std::move(kernels)},
                     {"weights", std::move(weightArray)},
                     {"functions", std::move(functionArray)},

@@ -21,7 +21,10 @@ void compiler::print(llvm::raw_ostream &stream, const Summary &summary,
              << llvm::right_justify(std::to_string(kernel.sharedBytes), 12)
              << '\n';
     stream << summary.kernels.size() << " kernels for " << options.target
-           << ", no spills\n";
+           << ", no spills";
+    if (summary.cachedKernels > 0)
+      stream << ", " << summary.cachedKernels << " from the cache";
+    stream << '\n';
   } else {
     stream << "kernels for " << options.target
            << " as PTX only: ptxas was not found\n";

@@ -2,6 +2,7 @@
 
 #include "Summary.h"
 
+#include "odyssey/Compiler/KernelCompiler.h"
 #include "odyssey/Frontend/ModelShapes.h"
 
 #include "mlir/Pass/PassManager.h"
@@ -50,8 +51,26 @@ static cl::opt<int64_t> maxBatch("max-batch",
                                  cl::desc("Sequences that share a step "
                                           "(default: 1)"),
                                  cl::init(1), cl::cat(category));
+static cl::opt<unsigned> jobs("jobs",
+                              cl::desc("Threads that compile kernels "
+                                       "(default: all cores)"),
+                              cl::init(0), cl::cat(category));
+static cl::opt<std::string>
+    cache("cache",
+          cl::desc("Folder in which compiled kernels are kept, or 'none' "
+                   "(default: $XDG_CACHE_HOME/odyssey/kernels)"),
+          cl::value_desc("dir|none"), cl::cat(category));
 static cl::opt<bool> quiet("quiet", cl::desc("Print nothing but errors"),
                            cl::cat(category));
+
+/// Whether an option asks to see passes at work: then all must run, in order.
+static bool showsPasses() {
+  for (auto &entry : cl::getRegisteredOptions())
+    if (entry.second->getNumOccurrences() > 0 &&
+        entry.first.starts_with("mlir-"))
+      return true;
+  return false;
+}
 
 static int usageError(const llvm::Twine &message) {
   llvm::WithColor::error(llvm::errs(), "odyssey-compile") << message << '\n';
@@ -86,6 +105,14 @@ int main(int argc, char **argv) {
   options.weights = weights;
   options.maxContext = maxContext;
   options.maxBatch = maxBatch;
+  options.jobs = jobs;
+  options.cache = cache;
+  if (cache.empty())
+    options.cache = compiler::defaultCacheFolder();
+  if (showsPasses())
+    options.jobs = 1;
+  if (cache == "none" || showsPasses())
+    options.cache.clear();
   options.quiet = quiet;
   options.usePassManagerOptions = true;
   llvm::Expected<compiler::Summary> summary = compiler::run(options);

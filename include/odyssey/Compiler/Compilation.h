@@ -35,6 +35,10 @@ struct Options {
   int64_t maxBatch = 1;
   /// Add machine code by ptxas to a bundle, where ptxas is installed.
   bool assemble = true;
+  /// Folder of compiled kernels (KernelCompiler.h); empty for none.
+  std::string cache;
+  /// Threads that compile kernels; 0 takes all cores.
+  unsigned jobs = 0;
   bool quiet = false;
   /// Obey MLIR's command line options (--mlir-print-ir-after-all, ...), which
   /// the program has registered.
@@ -45,7 +49,8 @@ struct Options {
 struct Summary {
   std::vector<KernelResources> kernels;
   bool assembled = false;
-  size_t ptxBytes = 0;
+  /// Kernels that the cache had.
+  size_t cachedKernels = 0;
   uint64_t outputBytes = 0;
   double seconds = 0;
 };

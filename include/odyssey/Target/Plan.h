@@ -21,9 +21,7 @@ namespace odyssey {
 /// What stands in plan.json beside what the IR says.
 struct PlanContext {
   std::string target;
-  std::string ptxSection;
-  /// Empty when ptxas was not there.
-  std::string cubinSection;
+  /// Of the kernels' cubins; 0 when ptxas was not there.
   int cubinCapability = 0;
   /// The object `model`, for decoders.
   std::optional<llvm::json::Value> model;
@@ -35,8 +33,13 @@ struct Plan {
   std::vector<BundleConstant> constants;
 };
 
+/// The sections with the code of the plan's i-th kernel, which is a module of
+/// its own.
+std::string ptxSectionName(int64_t kernel);
+std::string cubinSectionName(int64_t kernel);
+
 /// `module` holds the functions of launches and, in the gpu.module `kernels`,
-/// the lowered kernels with their launch configurations. A function that the
+/// the kernels with what compiling left on them (`fastgemm.launch`). A function that the
 /// runtime cannot run (a result that is an argument, an operation that is no
 /// launch) is an error that names it.
 llvm::Expected<Plan> buildPlan(mlir::ModuleOp module,
