@@ -34,6 +34,15 @@ static llvm::Error fail(const Twine &message) {
   return llvm::createStringError(message);
 }
 
+llvm::Error compiler::unknownTarget(StringRef target, StringRef gpu) {
+  std::string gpus = gpuNames(target);
+  if (gpus.empty())
+    return fail("unknown target '" + target + "', expected one of " +
+                targetNames());
+  return fail("unknown GPU '" + gpu + "' of " + target +
+              ", expected one of " + gpus);
+}
+
 SmallVector<int64_t> compiler::tokenBuckets(int64_t maxStepTokens) {
   SmallVector<int64_t> buckets = {1};
   for (int64_t tokens = 8; buckets.back() < maxStepTokens; tokens *= 2)
@@ -340,10 +349,10 @@ llvm::Error Compilation::writeBundleFile() {
 }
 
 llvm::Error Compilation::run() {
-  std::optional<TargetDescription> found = findTarget(options.target);
+  std::optional<TargetDescription> found =
+      findTarget(options.target, options.gpu);
   if (!found)
-    return fail("unknown target '" + options.target + "', expected one of " +
-                targetNames());
+    return unknownTarget(options.target, options.gpu);
   target = *found;
   if (llvm::Error error = loadGraph())
     return error;

@@ -64,6 +64,7 @@ public:
     registerPipelineInterfaces(registry);
     context.appendDialectRegistry(registry);
     context.loadAllAvailableDialects();
+    context.printOpOnDiagnostic(false);
   }
 
   llvm::Expected<CompiledKernel> compile(const KernelText &text);

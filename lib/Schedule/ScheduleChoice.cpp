@@ -9,30 +9,6 @@
 using namespace mlir;
 using namespace odyssey;
 
-// Shared memory per CTA: CUDA C++ Programming Guide, table of technical
-// specifications per compute capability. Multiprocessors: A100, A10, L40S, H100
-// and H200 (SXM).
-static const TargetDescription kTargets[] = {
-    {"sm_80", 80, 163 * 1024, 108, "+ptx80"},
-    {"sm_86", 86, 99 * 1024, 72, "+ptx80"},
-    {"sm_89", 89, 99 * 1024, 142, "+ptx80"},
-    {"sm_90a", 90, 227 * 1024, 132, "+ptx86"},
-};
-
-std::optional<TargetDescription> odyssey::findTarget(StringRef name) {
-  for (const TargetDescription &target : kTargets)
-    if (target.name == name)
-      return target;
-  return std::nullopt;
-}
-
-std::string odyssey::targetNames() {
-  std::string names;
-  for (const TargetDescription &target : kTargets)
-    names += (names.empty() ? "" : ", ") + target.name.str();
-  return names;
-}
-
 int64_t odyssey::choosePanelChannels(int64_t n, int64_t k) {
   // Wide panels save activations' traffic, narrow ones waste less padding.
   for (int64_t channels : {128, 64})

@@ -16,11 +16,28 @@ using namespace odyssey;
 
 namespace {
 
+/// Whether this is a matrix of 4-bit weights that has no layout yet.
+bool isUnpacked(graph::WeightOp weight) {
+  auto type = dyn_cast<RankedTensorType>(weight.getType());
+  return type && type.getRank() == 2 && type.getElementType().isInteger(4) &&
+         !type.getEncoding();
+}
+
 struct PackWeights : odyssey::impl::PackWeightsBase<PackWeights> {
   void runOnOperation() override {
-    WalkResult result = getOperation().walk([&](Operation *op) {
-      if (auto weight = dyn_cast<graph::WeightOp>(op))
-        return packWeight(weight);
+    WalkResult result = getOperation().walk([&](graph::WeightOp weight) {
+      return isUnpacked(weight) && failed(choosePanel(weight))
+                 ? WalkResult::interrupt()
+                 : WalkResult::advance();
+    });
+    if (result.wasInterrupted())
+      return signalPassFailure();
+    result = getOperation().walk([&](Operation *op) {
+      if (auto weight = dyn_cast<graph::WeightOp>(op)) {
+        if (isUnpacked(weight))
+          packWeight(weight);
+        return WalkResult::advance();
+      }
       for (Value value : op->getResults())
         if (failed(padRows(value)))
           return WalkResult::interrupt();
@@ -32,16 +49,23 @@ struct PackWeights : odyssey::impl::PackWeightsBase<PackWeights> {
       signalPassFailure();
   }
 
-  WalkResult packWeight(graph::WeightOp weight) {
-    auto type = dyn_cast<RankedTensorType>(weight.getType());
-    if (!type || type.getRank() != 2 || !type.getElementType().isInteger(4) ||
-        type.getEncoding())
-      return WalkResult::advance();
-    // A schedule written by hand may ask for wider tiles than the default. On
-    // the path wgmma a warpgroup has a panel of its own.
+  /// The same weights of all buckets, which are stored once.
+  using Weights = std::pair<Attribute, Type>;
+  static Weights weightsOf(graph::WeightOp weight) {
+    return {weight->getAttrDictionary(), weight.getType()};
+  }
+
+  /// Widens the panel of these weights as far as the products of `weight` ask.
+  LogicalResult choosePanel(graph::WeightOp weight) {
+    // On the path wgmma a warpgroup has a panel of its own.
     constexpr int64_t wgmmaPanel = 128;
-    int64_t channels =
-        choosePanelChannels(type.getDimSize(0), type.getDimSize(1));
+    auto type = cast<RankedTensorType>(weight.getType());
+    int64_t n = type.getDimSize(0);
+    int64_t &panel =
+        panels
+            .try_emplace(weightsOf(weight),
+                         choosePanelChannels(n, type.getDimSize(1)))
+            .first->second;
     for (Operation *user : weight->getUsers()) {
       auto matmul = dyn_cast<graph::MatmulOp>(user);
       if (!matmul)
@@ -50,15 +74,23 @@ struct PackWeights : odyssey::impl::PackWeightsBase<PackWeights> {
       std::optional<fastgemm::ScheduleAttr> schedule = matmul.getSchedule();
       if (!schedule)
         continue;
-      bool wgmma = schedule->getPath() == fastgemm::Path::Wgmma;
-      channels =
-          std::max(channels, wgmma ? wgmmaPanel : schedule->getChannels());
+      // Tiles of mma_sync cross panels, but a schedule written by hand may ask
+      // for more padding than the default panels have.
+      if (schedule->getPath() == fastgemm::Path::Wgmma)
+        panel = std::max(panel, wgmmaPanel);
+      else if (layout::roundUp(n, panel) % schedule->getChannels() != 0)
+        panel = std::max(panel, schedule->getChannels());
     }
+    return success();
+  }
+
+  void packWeight(graph::WeightOp weight) {
+    auto type = cast<RankedTensorType>(weight.getType());
+    int64_t panel = panels.at(weightsOf(weight));
     weight.getResult().setType(RankedTensorType::get(
         type.getShape(), type.getElementType(),
-        fastgemm::PackedAttr::get(&getContext(), channels)));
+        fastgemm::PackedAttr::get(&getContext(), panel)));
     ++packed;
-    return WalkResult::advance();
   }
 
   /// 8-bit activations that an operation makes get padded rows, or the order of
@@ -112,6 +144,8 @@ struct PackWeights : odyssey::impl::PackWeightsBase<PackWeights> {
              << layout::kBlockK << ", got " << type.getDimSize(1);
     return WalkResult::advance();
   }
+
+  llvm::DenseMap<Weights, int64_t> panels;
 };
 
 } // namespace

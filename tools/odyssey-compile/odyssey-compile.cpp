@@ -3,6 +3,7 @@
 #include "Summary.h"
 
 #include "odyssey/Compiler/KernelCompiler.h"
+#include "odyssey/Compiler/Pack.h"
 #include "odyssey/Frontend/ModelShapes.h"
 
 #include "mlir/Pass/PassManager.h"
@@ -35,9 +36,28 @@ static cl::opt<compiler::Emit>
                     clEnumValN(compiler::Emit::Ptx, "ptx", "PTX text"),
                     clEnumValN(compiler::Emit::Cubin, "cubin",
                                "machine code, by ptxas"),
+                    clEnumValN(compiler::Emit::Pack, "pack",
+                               "candidate kernels for odyssey-tune; the input "
+                               "is a list of shapes, "
+                               "llama-2-7b,4096x11008,..."),
                     clEnumValN(compiler::Emit::Bundle, "bundle",
                                "what odyssey-run takes (default)")),
          cl::init(compiler::Emit::Bundle), cl::cat(category));
+static cl::list<int64_t>
+    buckets("buckets", cl::CommaSeparated,
+            cl::desc("Token counts of a pack (default: 1,8,16,32,...,512)"),
+            cl::value_desc("tokens"), cl::cat(category));
+static cl::opt<int64_t>
+    candidates("candidates",
+               cl::desc("Candidates of a pack per product and token count "
+                        "(default: 12)"),
+               cl::init(12), cl::cat(category));
+static cl::opt<std::string> gpu("gpu",
+                                cl::desc("GPU of the target that schedules are "
+                                         "chosen for: a100, a10, l40s, "
+                                         "rtx4090 (default: the target's "
+                                         "first)"),
+                                cl::cat(category));
 static cl::opt<std::string>
     weights("weights",
             cl::desc("Safetensors file with the weights that an IR file names, "
@@ -77,6 +97,44 @@ static int usageError(const llvm::Twine &message) {
   return 2;
 }
 
+/// The cache's folder by the options; empty for none.
+static std::string cacheFolder() {
+  if (cache == "none" || showsPasses())
+    return "";
+  return cache.empty() ? compiler::defaultCacheFolder() : std::string(cache);
+}
+
+static int fail(llvm::Error error) {
+  llvm::WithColor::error(llvm::errs(), "odyssey-compile")
+      << llvm::toString(std::move(error)) << '\n';
+  return 1;
+}
+
+static int writePack() {
+  compiler::PackOptions options;
+  auto products = compiler::parseProducts(input);
+  if (!products)
+    return fail(products.takeError());
+  options.products = std::move(*products);
+  auto found = findTarget(target, gpu);
+  if (!found)
+    return fail(compiler::unknownTarget(target, gpu));
+  options.target = *found;
+  options.output = output;
+  options.buckets.assign(buckets.begin(), buckets.end());
+  if (options.buckets.empty())
+    options.buckets = compiler::tokenBuckets(512);
+  options.candidates = candidates;
+  options.cache = cacheFolder();
+  options.jobs = jobs;
+  auto summary = compiler::writePack(options);
+  if (!summary)
+    return fail(summary.takeError());
+  if (!quiet)
+    compiler::print(llvm::outs(), *summary, options);
+  return 0;
+}
+
 int main(int argc, char **argv) {
   llvm::InitLLVM init(argc, argv);
   mlir::registerPassManagerCLOptions();
@@ -97,30 +155,35 @@ int main(int argc, char **argv) {
   if (output == "-" && !isText)
     return usageError("-o - is for text: mlir, nvvm or ptx");
 
+  if (emit == compiler::Emit::Pack) {
+    if (!llvm::is_sorted(buckets, std::less_equal<int64_t>()) ||
+        (!buckets.empty() && buckets.front() < 1))
+      return usageError("--buckets must be positive and ascending");
+    if (candidates < 1)
+      return usageError("--candidates must be positive");
+    return writePack();
+  }
+  if (!buckets.empty() || candidates.getNumOccurrences() > 0)
+    return usageError("--buckets and --candidates are for --emit=pack");
+
   compiler::Options options;
   options.input = input;
   options.output = output;
   options.emit = emit;
   options.target = target;
+  options.gpu = gpu;
   options.weights = weights;
   options.maxContext = maxContext;
   options.maxBatch = maxBatch;
   options.jobs = jobs;
-  options.cache = cache;
-  if (cache.empty())
-    options.cache = compiler::defaultCacheFolder();
   if (showsPasses())
     options.jobs = 1;
-  if (cache == "none" || showsPasses())
-    options.cache.clear();
+  options.cache = cacheFolder();
   options.quiet = quiet;
   options.usePassManagerOptions = true;
   llvm::Expected<compiler::Summary> summary = compiler::run(options);
-  if (!summary) {
-    llvm::WithColor::error(llvm::errs(), "odyssey-compile")
-        << llvm::toString(summary.takeError()) << '\n';
-    return 1;
-  }
+  if (!summary)
+    return fail(summary.takeError());
   if (!quiet && emit == compiler::Emit::Bundle)
     compiler::print(llvm::outs(), *summary, options);
   return 0;

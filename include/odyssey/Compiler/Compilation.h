@@ -17,8 +17,8 @@
 
 namespace odyssey::compiler {
 
-/// How far down to go.
-enum class Emit { Mlir, Nvvm, Ptx, Cubin, Bundle };
+/// How far down to go. Packs are made by writePack (Pack.h), the others by run.
+enum class Emit { Mlir, Nvvm, Ptx, Cubin, Bundle, Pack };
 
 struct Options {
   /// A quantized checkpoint folder, an IR file, or the name of a model shape
@@ -27,6 +27,8 @@ struct Options {
   std::string output;
   Emit emit = Emit::Bundle;
   std::string target = "sm_80";
+  /// Short name of one of the target's GPUs; empty for its first.
+  std::string gpu;
   /// Safetensors file with the weights that an IR file names; "none" for a
   /// bundle without weights.
   std::string weights;
@@ -54,6 +56,9 @@ struct Summary {
   uint64_t outputBytes = 0;
   double seconds = 0;
 };
+
+/// That there is no such target, or no such GPU of it.
+llvm::Error unknownTarget(llvm::StringRef target, llvm::StringRef gpu);
 
 /// Compiles `options.input` to `options.output`. IR errors have been printed
 /// where they belong; the returned error says what could not be done.

@@ -9,31 +9,9 @@
 #define ODYSSEY_SCHEDULE_SCHEDULECHOICE_H
 
 #include "odyssey/Dialect/FastGemm/FastGemm.h"
-
-#include <optional>
+#include "odyssey/Schedule/Target.h"
 
 namespace odyssey {
-
-/// What of a GPU decides about schedules.
-struct TargetDescription {
-  llvm::StringRef name;
-  /// Compute capability as major * 10 + minor.
-  int capability;
-  /// Shared memory that one CTA may use, in bytes.
-  int64_t sharedBytesPerBlock;
-  int64_t multiprocessors;
-  /// PTX version as LLVM's feature string, for example "+ptx80".
-  llvm::StringRef ptxFeature;
-
-  /// Whether products can take the path wgmma: a GPU of this capability, and a
-  /// target that allows what no other one has.
-  bool hasWgmma() const { return name == "sm_90a"; }
-};
-
-/// sm_80, sm_86, sm_89 or sm_90a; nothing for any other name.
-std::optional<TargetDescription> findTarget(llvm::StringRef name);
-/// Their names, for messages: "sm_80, sm_86, sm_89, sm_90a".
-std::string targetNames();
 
 /// Channels of a panel of packed weights [n, k]: one number per weight, since
 /// all buckets read the same packed bytes.

@@ -56,8 +56,13 @@ static_assert(sizeof(SectionEntry) == 64, "part of the file format");
 inline constexpr char kPlanSection[] = "plan.json";
 inline constexpr char kWeightsSection[] = "weights.safetensors";
 
+/// In a pack of candidate kernels only (docs/tuning.md).
+inline constexpr char kPackSection[] = "pack.json";
+
 /// The version of plan.json's schema ("format" in it).
 inline constexpr int kPlanFormat = 1;
+/// The version of pack.json's schema.
+inline constexpr int kPackFormat = 1;
 
 } // namespace odyssey::bundle
 

@@ -1,0 +1,146 @@
+//===- LegalSchedules.cpp - What the lowering can follow ------------------===//
+//
+// Enumerates schedules and ranks them. A constraint that leaves nothing is
+// named, so that a person knows what to change.
+//
+//===----------------------------------------------------------------------===//
+
+#include "odyssey/Schedule/CostModel.h"
+
+#include "odyssey/Layout/PackedWeights.h"
+
+#include <algorithm>
+#include <tuple>
+
+using namespace mlir;
+using namespace odyssey;
+using fastgemm::Path;
+using fastgemm::ScheduleAttr;
+
+namespace {
+
+/// A thread has 255 registers; the estimate may be that much too low.
+constexpr int64_t kMostRegisters = 232;
+/// Accumulation in int32 is exact up to here (docs/numerics.md).
+constexpr int64_t kMostK = 132104;
+
+/// Collects schedules that pass all constraints, and remembers which one
+/// refused the last.
+class Collector {
+public:
+  Collector(MLIRContext *context, const TargetDescription &target,
+            const ProductShape &shape, int64_t panelChannels)
+      : context(context), target(target), shape(shape),
+        packed{shape.n, shape.k, panelChannels} {}
+
+  void addMmaSync();
+
+  std::vector<ScheduleAttr> schedules;
+  std::string refusal;
+
+private:
+  void add(Path path, int64_t channels, int64_t tokens, int64_t k,
+           int64_t channelWarps, int64_t tokenWarps, int64_t stages,
+           int64_t splitK);
+  /// Whether a tile of that many tokens makes sense: not wider than the next
+  /// multiple of 8 that takes all tokens at once.
+  bool fitsTokens(int64_t tile) const {
+    return tile <= layout::roundUp(shape.tokens, 8) || tile == 8;
+  }
+
+  MLIRContext *context;
+  const TargetDescription &target;
+  const ProductShape &shape;
+  layout::PackedWeights packed;
+};
+
+void Collector::add(Path path, int64_t channels, int64_t tokens, int64_t k,
+                    int64_t channelWarps, int64_t tokenWarps, int64_t stages,
+                    int64_t splitK) {
+  // A pipeline longer than the loop only takes shared memory.
+  int64_t steps = layout::roundUp(packed.paddedK(), k) / k;
+  if (stages > 2 && stages - 1 > steps)
+    return;
+  auto quiet = [] { return InFlightDiagnostic(); };
+  ScheduleAttr schedule =
+      ScheduleAttr::getChecked(quiet, context, path, channels, tokens, k,
+                               channelWarps, tokenWarps, stages, splitK);
+  if (!schedule)
+    return;
+  if (schedule.getSharedBytes() > target.sharedBytesPerBlock) {
+    refusal = "the smallest stages need " +
+              std::to_string(schedule.getSharedBytes()) +
+              " bytes of shared memory, a CTA of " + target.name.str() +
+              " has " + std::to_string(target.sharedBytesPerBlock);
+    return;
+  }
+  if (estimateRegisters(schedule) > kMostRegisters ||
+      schedule.getThreads() * layout::roundUp(estimateRegisters(schedule), 8) >
+          target.registers) {
+    refusal = "a thread needs more registers than there are";
+    return;
+  }
+  schedules.push_back(schedule);
+}
+
+void Collector::addMmaSync() {
+  for (int64_t channels : {32, 64, 128, 256}) {
+    if (packed.paddedN() % channels != 0)
+      continue;
+    for (int64_t tokens : {8, 16, 24, 32, 48, 64, 96, 128}) {
+      if (!fitsTokens(tokens))
+        continue;
+      for (int64_t k : {64, 128, 256}) {
+        if (packed.paddedK() % k != 0)
+          continue;
+        for (int64_t channelWarps : {1, 2, 4, 8})
+          for (int64_t tokenWarps : {1, 2, 4})
+            if (channels % (32 * channelWarps) == 0 &&
+                tokens % (8 * tokenWarps) == 0 &&
+                channelWarps * tokenWarps <= 8)
+              for (int64_t stages : {2, 3, 4, 6, 8})
+                add(Path::MmaSync, channels, tokens, k, channelWarps,
+                    tokenWarps, stages, /*splitK=*/1);
+      }
+    }
+  }
+}
+
+} // namespace
+
+std::vector<ScheduleAttr>
+odyssey::legalSchedules(MLIRContext *context, const TargetDescription &target,
+                        const ProductShape &shape, int64_t panelChannels,
+                        std::string *whyNot) {
+  auto refuse = [&](const llvm::Twine &why) {
+    if (whyNot)
+      *whyNot = why.str();
+    return std::vector<ScheduleAttr>();
+  };
+  if (shape.tokens < 1 || shape.n < 1 || shape.k < 1)
+    return refuse("tokens, N and K must be positive");
+  if (shape.k > kMostK)
+    return refuse("K must be at most " + llvm::Twine(kMostK) +
+                  " for exact sums of 32 bits, got " + llvm::Twine(shape.k));
+  Collector collector(context, target, shape, panelChannels);
+  collector.addMmaSync();
+  if (collector.schedules.empty())
+    return refuse(collector.refusal);
+  return std::move(collector.schedules);
+}
+
+std::vector<RankedSchedule>
+odyssey::rankSchedules(MLIRContext *context, const TargetDescription &target,
+                       const ProductShape &shape, int64_t panelChannels,
+                       std::string *whyNot) {
+  std::vector<RankedSchedule> ranked;
+  for (ScheduleAttr schedule :
+       legalSchedules(context, target, shape, panelChannels, whyNot))
+    ranked.push_back({schedule, predict(target, shape, schedule),
+                      static_cast<int64_t>(ranked.size())});
+  std::sort(ranked.begin(), ranked.end(), [](const auto &a, const auto &b) {
+    return std::tie(a.prediction.seconds, a.order) <
+           std::tie(b.prediction.seconds, b.order);
+  });
+  return ranked;
+}
