@@ -39,8 +39,8 @@ llvm::Error compiler::unknownTarget(StringRef target, StringRef gpu) {
   if (gpus.empty())
     return fail("unknown target '" + target + "', expected one of " +
                 targetNames());
-  return fail("unknown GPU '" + gpu + "' of " + target +
-              ", expected one of " + gpus);
+  return fail("unknown GPU '" + gpu + "' of " + target + ", expected one of " +
+              gpus);
 }
 
 SmallVector<int64_t> compiler::tokenBuckets(int64_t maxStepTokens) {

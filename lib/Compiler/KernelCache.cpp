@@ -37,13 +37,13 @@ std::string hashText(StringRef bytes) {
 /// The program that runs: a compiler that was built anew makes new kernels.
 std::string compilerIdentity() {
   static int inThisProgram;
-  std::string path =
-      llvm::sys::fs::getMainExecutable(nullptr, &inThisProgram);
+  std::string path = llvm::sys::fs::getMainExecutable(nullptr, &inThisProgram);
   auto file = llvm::MemoryBuffer::getFile(path, /*IsText=*/false,
                                           /*RequiresNullTerminator=*/false);
   // Without it nothing can be found again, which is only slow.
-  std::string content = file ? hashText((*file)->getBuffer())
-                             : std::to_string(llvm::sys::Process::getProcessId());
+  std::string content =
+      file ? hashText((*file)->getBuffer())
+           : std::to_string(llvm::sys::Process::getProcessId());
   return LLVM_VERSION_STRING + (" " + content);
 }
 
@@ -123,8 +123,8 @@ std::optional<CompiledKernel> KernelCache::find(StringRef key) {
     return std::nullopt;
   SmallString<128> path(folder);
   llvm::sys::path::append(path, kPrefix + key);
-  auto descriptor = llvm::sys::fs::openNativeFileForRead(
-      path, llvm::sys::fs::OF_UpdateAtime);
+  auto descriptor =
+      llvm::sys::fs::openNativeFileForRead(path, llvm::sys::fs::OF_UpdateAtime);
   if (!descriptor) {
     llvm::consumeError(descriptor.takeError());
     return std::nullopt;

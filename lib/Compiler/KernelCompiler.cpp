@@ -59,8 +59,7 @@ public:
       : options(options), context(MLIRContext::Threading::DISABLED) {
     DialectRegistry registry;
     registry.insert<graph::OdysseyDialect, fastgemm::FastGemmDialect,
-                    arith::ArithDialect, func::FuncDialect,
-                    gpu::GPUDialect>();
+                    arith::ArithDialect, func::FuncDialect, gpu::GPUDialect>();
     registerPipelineInterfaces(registry);
     context.appendDialectRegistry(registry);
     context.loadAllAvailableDialects();
@@ -125,10 +124,10 @@ llvm::Expected<CompiledKernel> Worker::compile(const KernelText &text) {
       function->getAttrOfType<fastgemm::LaunchAttr>(fastgemm::kLaunchAttrName);
   int64_t shared = launch ? launch.getSharedBytes() : 0;
   if (shared > options.target.sharedBytesPerBlock)
-    return llvm::createStringError(
-        "kernel '" + text.name + "' needs " + Twine(shared) +
-        " bytes of shared memory, " + options.target.name + " has " +
-        Twine(options.target.sharedBytesPerBlock));
+    return llvm::createStringError("kernel '" + text.name + "' needs " +
+                                   Twine(shared) + " bytes of shared memory, " +
+                                   options.target.name + " has " +
+                                   Twine(options.target.sharedBytesPerBlock));
   auto ptx = emitPtx(kernels, options.target);
   if (!ptx)
     return ptx.takeError();

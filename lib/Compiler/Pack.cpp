@@ -18,6 +18,7 @@
 #include "llvm/ADT/StringSet.h"
 
 #include <chrono>
+#include <cmath>
 #include <map>
 
 using namespace mlir;
@@ -83,14 +84,16 @@ std::vector<RankedSchedule> pickCandidates(ArrayRef<RankedSchedule> ranked,
     if (static_cast<int64_t>(picked.size()) == count)
       break;
     fastgemm::ScheduleAttr s = entry.schedule;
-    int &times = seen[{static_cast<int64_t>(s.getPath()), s.getChannels(),
-                       s.getTokens(), s.getK(), s.getChannelWarps(),
-                       s.getTokenWarps(), s.getSplitK()}];
+    int &times =
+        seen[{static_cast<int64_t>(s.getPath()), s.getChannels(), s.getTokens(),
+              s.getK(), s.getChannelWarps(), s.getTokenWarps(), s.getSplitK()}];
     if (++times <= 2)
       picked.push_back(entry);
   }
   return picked;
 }
+
+int64_t nanoseconds(double seconds) { return std::llround(seconds * 1e9); }
 
 /// "path = mma_sync, channels = 64, ...": a schedule as the database names it.
 std::string textOf(fastgemm::ScheduleAttr schedule) {
@@ -158,13 +161,11 @@ std::string PackBuilder::functionText(size_t index) const {
   std::string name = "c" + std::to_string(index), shape = n + "x" + k;
   std::string activations = "tensor<?x" + k + "xi8>";
   std::string types = "(" + activations + ", tensor<?xf32>, tensor<" + shape +
-                      "xi4>, tensor<" + n + "xf32>) -> tensor<?x" + n +
-                      "xf16>";
+                      "xi4>, tensor<" + n + "xf32>) -> tensor<?x" + n + "xf16>";
   return "func.func @" + name + "(%x: " + activations +
          " {odyssey.name = \"x\"}, %xs: tensor<?xf32> {odyssey.name = "
          "\"x_scale\"}) -> (tensor<?x" +
-         n +
-         "xf16> {odyssey.name = \"y\"}) attributes {odyssey.bucket = " +
+         n + "xf16> {odyssey.name = \"y\"}) attributes {odyssey.bucket = " +
          std::to_string(candidate.tokens) + " : i64, odyssey.function = \"" +
          name +
          "\"} {\n"
@@ -220,13 +221,12 @@ llvm::Error PackBuilder::compileKernels() {
 
   // Functions are in the order of the candidates; both go together.
   std::vector<Candidate> kept;
-  for (auto [function, candidate] :
-       llvm::zip_equal(llvm::to_vector(module->getOps<func::FuncOp>()),
-                       candidates)) {
+  for (auto [function, candidate] : llvm::zip_equal(
+           llvm::to_vector(module->getOps<func::FuncOp>()), candidates)) {
     bool usable = true;
     function.walk([&](graph::LaunchOp launch) {
-      usable &= !failed.contains(
-          launch.getKernel().getLeafReference().getValue());
+      usable &=
+          !failed.contains(launch.getKernel().getLeafReference().getValue());
     });
     if (usable)
       kept.push_back(candidate);
@@ -272,8 +272,9 @@ llvm::Expected<json::Value> PackBuilder::describe(const Plan &plan) const {
         {"product", static_cast<int64_t>(candidate.product)},
         {"tokens", candidate.tokens},
         {"schedule", textOf(candidate.ranked.schedule)},
-        {"predicted_us", candidate.ranked.prediction.seconds * 1e6},
-        {"floor_us", floorOf(options.target, shape).seconds * 1e6}});
+        {"predicted_ns", nanoseconds(candidate.ranked.prediction.seconds)},
+        {"floor_ns", nanoseconds(floorOf(options.target, shape).seconds)},
+        {"tile_tokens", 0}});
   }
   return json::Object{{"format", bundle::kPackFormat},
                       {"target", options.target.name},

@@ -66,8 +66,8 @@ CtaWork workOf(const ProductShape &shape, ScheduleAttr s) {
     work.logic = unpacked * 8;
     work.instructions = unpacked * 13 + warps * 30;
     // The B operand is read by each tile of 64 channels.
-    work.sharedBytes = tokens * k * channels / 64 + 2 * work.weightBytes +
-                       tokens * k;
+    work.sharedBytes =
+        tokens * k * channels / 64 + 2 * work.weightBytes + tokens * k;
     return work;
   }
   double blocks = channels / s.getChannelWarps() / layout::kBlockChannels;
@@ -85,8 +85,7 @@ CtaWork workOf(const ProductShape &shape, ScheduleAttr s) {
 int64_t occupancyOf(const TargetDescription &target, ScheduleAttr s) {
   int64_t threads = s.getThreads();
   int64_t byRegisters =
-      target.registers /
-      (layout::roundUp(estimateRegisters(s), 8) * threads);
+      target.registers / (layout::roundUp(estimateRegisters(s), 8) * threads);
   int64_t byShared =
       target.sharedBytes / (s.getSharedBytes() + kReservedSharedBytes);
   return std::max<int64_t>(
@@ -99,8 +98,7 @@ int64_t occupancyOf(const TargetDescription &target, ScheduleAttr s) {
 double memoryBytes(const TargetDescription &target, const ProductShape &shape,
                    ScheduleAttr s, double waves) {
   double weights = static_cast<double>(shape.n) * shape.k / 2;
-  double others =
-      static_cast<double>(shape.tokens) * (shape.k + 2.0 * shape.n);
+  double others = static_cast<double>(shape.tokens) * (shape.k + 2.0 * shape.n);
   double tokenTiles = ceilDiv(shape.tokens, s.getTokens());
   if (weights > 0.6 * target.l2Bytes)
     weights *= std::min(tokenTiles, waves);
@@ -155,8 +153,8 @@ Prediction odyssey::predict(const TargetDescription &target,
   double clock = target.clock();
   double warps = static_cast<double>(s.getChannelWarps() * s.getTokenWarps());
   bool wgmma = s.getPath() == Path::Wgmma;
-  double macRate = (wgmma ? target.wgmmaPerClock : target.mmaPerClock) *
-                   kTensorEfficiency;
+  double macRate =
+      (wgmma ? target.wgmmaPerClock : target.mmaPerClock) * kTensorEfficiency;
   double inFlight = (work.weightBytes + work.activationBytes) *
                     std::min<double>(s.getStages() - 1, work.steps);
 
@@ -172,13 +170,14 @@ Prediction odyssey::predict(const TargetDescription &target,
     double cores = std::min(1.0, perSm * warps / 4);
     double stages = perSm * work.steps;
     Busy busy;
-    busy[0] = bytes * count / ctas / (target.memoryGbs * 1e9 * kMemoryEfficiency);
+    busy[0] =
+        bytes * count / ctas / (target.memoryGbs * 1e9 * kMemoryEfficiency);
     busy[1] = l2Bytes / (count * inFlight / kMemoryLatency);
     busy[2] = l2Bytes / std::min(target.l2Gbs * 1e9 * kL2Efficiency,
                                  active * kL2BytesPerClock * clock);
     busy[3] = stages * work.multiplyAdds / (macRate * cores) / clock;
-    busy[4] = stages *
-              std::max(work.instructions / 4, work.logic / 2) / cores / clock;
+    busy[4] = stages * std::max(work.instructions / 4, work.logic / 2) / cores /
+              clock;
     busy[5] = stages * work.sharedBytes / kSharedBytesPerClock / clock;
     double longest = *std::max_element(busy.begin(), busy.end());
     double sum = std::accumulate(busy.begin(), busy.end(), 0.0);
@@ -194,9 +193,9 @@ Prediction odyssey::predict(const TargetDescription &target,
   // Filling the pipeline once, and writing the last results.
   seconds += kLaunchSeconds + 2 * kMemoryLatency;
   if (s.getSplitK() > 1)
-    seconds += kReductionSeconds +
-               2 * 4.0 * shape.tokens * shape.n * s.getSplitK() /
-                   (target.l2Gbs * 1e9 * kL2Efficiency);
+    seconds += kReductionSeconds + 2 * 4.0 * shape.tokens * shape.n *
+                                       s.getSplitK() /
+                                       (target.l2Gbs * 1e9 * kL2Efficiency);
   auto binding = std::max_element(total.begin(), total.end()) - total.begin();
   return {seconds, static_cast<Bound>(binding), static_cast<int64_t>(ctas),
           occupancy};

@@ -128,10 +128,9 @@ llvm::Error BundleFileWriter::open(size_t sectionCount) {
   stream = std::make_unique<llvm::raw_fd_ostream>(file->FD,
                                                   /*shouldClose=*/false);
   // The header and the table come last, when offsets and hashes are known.
-  stream->write_zeros(
-      llvm::alignTo(sizeof(bundle::FileHeader) +
-                        sectionCount * sizeof(bundle::SectionEntry),
-                    bundle::kSectionAlignment));
+  stream->write_zeros(llvm::alignTo(
+      sizeof(bundle::FileHeader) + sectionCount * sizeof(bundle::SectionEntry),
+      bundle::kSectionAlignment));
   return check();
 }
 

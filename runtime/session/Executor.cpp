@@ -3,6 +3,7 @@
 #include "odyssey/runtime/Executor.h"
 
 #include "DeviceBuffer.h"
+#include "Product.h"
 #include "Stopwatch.h"
 
 #include <algorithm>
@@ -179,20 +180,12 @@ KernelArgument Executor::Content::argument(const ArgumentPlan &plan,
 
 Status Executor::Content::launch(const StepPlan &step, const Call &call) {
   const KernelPlan &kernel = plan().kernels[step.kernel];
-  auto blocks = [&](size_t i) {
-    return static_cast<uint32_t>(step.grid[i].blocks(call.tokens));
-  };
   arguments.clear();
   for (const ArgumentPlan &entry : step.arguments)
     arguments.push_back(argument(entry, call));
 
-  LaunchRequest request;
+  LaunchRequest request = launchRequest(kernel, step, call.tokens);
   request.kernel = kernels[step.kernel];
-  request.grid = {blocks(0), blocks(1), blocks(2)};
-  request.block = kernel.block;
-  request.cluster = kernel.cluster;
-  request.sharedBytes = kernel.sharedBytes;
-  request.programmaticDependentLaunch = kernel.programmaticDependentLaunch;
   request.arguments = arguments;
   return device->launch(request).withContext(
       "function '" + plan().functions[call.function].name + "', kernel '" +

@@ -39,9 +39,8 @@ void compiler::print(llvm::raw_ostream &stream, const PackSummary &summary,
   for (const std::string &reason : summary.dropped)
     stream << "left out " << reason << '\n';
   stream << summary.candidates << " candidates of " << summary.products
-         << " products for " << options.target.name << ", "
-         << summary.kernels << " kernels, " << summary.cachedKernels
-         << " from the cache\n"
+         << " products for " << options.target.name << ", " << summary.kernels
+         << " kernels, " << summary.cachedKernels << " from the cache\n"
          << options.output << ": "
          << llvm::format("%.1f MB in %.1f s\n", summary.outputBytes / 1e6,
                          summary.seconds);

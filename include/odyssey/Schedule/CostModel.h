@@ -38,8 +38,8 @@ struct Prediction {
 };
 
 /// The time below which no schedule can be: the bytes that have to move at the
-/// memory's bandwidth, or the multiply-adds at the tensor cores' rate, whichever
-/// is longer (`byMemory` says which).
+/// memory's bandwidth, or the multiply-adds at the tensor cores' rate,
+/// whichever is longer (`byMemory` says which).
 struct Floor {
   double seconds;
   bool byMemory;

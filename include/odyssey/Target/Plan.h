@@ -39,9 +39,9 @@ std::string ptxSectionName(int64_t kernel);
 std::string cubinSectionName(int64_t kernel);
 
 /// `module` holds the functions of launches and, in the gpu.module `kernels`,
-/// the kernels with what compiling left on them (`fastgemm.launch`). A function that the
-/// runtime cannot run (a result that is an argument, an operation that is no
-/// launch) is an error that names it.
+/// the kernels with what compiling left on them (`fastgemm.launch`). A function
+/// that the runtime cannot run (a result that is an argument, an operation that
+/// is no launch) is an error that names it.
 llvm::Expected<Plan> buildPlan(mlir::ModuleOp module,
                                const PlanContext &context);
 

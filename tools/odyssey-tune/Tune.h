@@ -1,0 +1,45 @@
+//===- Tune.h - The commands of odyssey-tune --------------------*- C++ -*-===//
+
+#ifndef ODYSSEY_TOOLS_ODYSSEYTUNE_TUNE_H
+#define ODYSSEY_TOOLS_ODYSSEYTUNE_TUNE_H
+
+#include "odyssey/runtime/PackRunner.h"
+#include "odyssey/runtime/TuningFile.h"
+
+#include <string>
+#include <vector>
+
+namespace odyssey::tune {
+
+struct RunOptions {
+  std::string pack, device = "auto", output;
+  runtime::MeasureOptions measure;
+  /// Ends early, with what was measured by then, after so many seconds; 0
+  /// never.
+  double limit = 0;
+  bool quiet = false;
+};
+/// Measures the candidates of a pack and merges the times into a database.
+/// What was measured before an error is kept.
+runtime::Status runPack(const RunOptions &options);
+
+struct PackOptions {
+  std::string shapes, target = "sm_80", gpu, output;
+  std::vector<int64_t> buckets;
+  int64_t candidates = 12;
+};
+/// Lets odyssey-compile, which stands beside this program, write a pack.
+/// Returns only when it cannot be started.
+runtime::Status makePack(const PackOptions &options);
+
+/// Merges databases into the first; later ones win.
+runtime::Status mergeFiles(const std::vector<std::string> &paths);
+
+/// Spearman's rank correlation of two lists of the same length: 1 when they
+/// order alike, -1 when they order the other way round; equal values share
+/// their rank. 0 where a list has no order.
+double spearman(const std::vector<double> &a, const std::vector<double> &b);
+
+} // namespace odyssey::tune
+
+#endif // ODYSSEY_TOOLS_ODYSSEYTUNE_TUNE_H
