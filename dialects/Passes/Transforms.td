@@ -79,10 +79,15 @@ def Schedule : Pass<"odyssey-schedule", "::mlir::ModuleOp"> {
     `odyssey.bucket`, and every `odyssey.matmul` and `odyssey.linear` in it is
     given a `#fastgemm.schedule` for that many tokens on that target, every
     `odyssey.attention` its `tile_tokens`. What the IR already carries is kept.
+    For an `odyssey.matmul` it is the schedule that was measured to be the
+    fastest on that GPU, else the one that the cost model predicts to be
+    (`docs/schedules.md`); products that read the same activations get schedules
+    that want them in the same layout.
     The original function is erased. A function without dynamic size is its own
     bucket 0; declarations, and functions that have a bucket, are left as they
-    are. An unknown target, buckets that do not ascend and a schedule that needs
-    more shared memory than the target has are errors.
+    are. An unknown target or GPU, buckets that do not ascend, a product that no
+    schedule can serve, a schedule that needs more shared memory than the target
+    has and a database that cannot be read are errors.
 
     ```mlir
     func.func @main(%x: tensor<?x64xi8>, %xs: tensor<?xf32>)
@@ -102,7 +107,11 @@ def Schedule : Pass<"odyssey-schedule", "::mlir::ModuleOp"> {
   let dependentDialects = ["::odyssey::graph::OdysseyDialect"];
   let options = [
     Option<"target", "target", "std::string", "\"sm_80\"",
-           "GPU that the kernels are for: sm_80, sm_86 or sm_89">,
+           "Architecture that the kernels are for: sm_80, sm_86 or sm_89">,
+    Option<"gpu", "gpu", "std::string", "\"\"",
+           "GPU of the target, for example l40s (default: the target's first)">,
+    ListOption<"tuning", "tuning", "std::string",
+               "Databases of measured schedules, beside those of the compiler">,
     ListOption<"buckets", "buckets", "int64_t",
                "Token counts to specialize for, ascending (default: 1, 8, 16, 32, 64, 128)">];
   let statistics = [Statistic<"scheduled", "scheduled", "Products given a schedule">];

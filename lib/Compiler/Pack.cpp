@@ -6,8 +6,8 @@
 #include "odyssey/Dialect/Odyssey/Odyssey.h"
 #include "odyssey/Frontend/ModelShapes.h"
 #include "odyssey/Layout/PackedWeights.h"
-#include "odyssey/Schedule/CostModel.h"
 #include "odyssey/Schedule/ScheduleChoice.h"
+#include "odyssey/Schedule/TuningDatabase.h"
 #include "odyssey/Target/BundleWriter.h"
 #include "odyssey/Target/Pipelines.h"
 #include "odyssey/runtime/BundleFormat.h"
@@ -95,15 +95,6 @@ std::vector<RankedSchedule> pickCandidates(ArrayRef<RankedSchedule> ranked,
 
 int64_t nanoseconds(double seconds) { return std::llround(seconds * 1e9); }
 
-/// "path = mma_sync, channels = 64, ...": a schedule as the database names it.
-std::string textOf(fastgemm::ScheduleAttr schedule) {
-  std::string text;
-  llvm::raw_string_ostream(text) << schedule;
-  StringRef inner = text;
-  inner = inner.substr(inner.find('<') + 1);
-  return inner.drop_back().str();
-}
-
 class PackBuilder {
 public:
   explicit PackBuilder(const PackOptions &options) : options(options) {
@@ -176,7 +167,7 @@ std::string PackBuilder::functionText(size_t index) const {
          shape + "\" : tensor<" + n +
          "xf32>\n"
          "%y = odyssey.matmul %x scale %xs, %w scale %ws schedule <" +
-         textOf(candidate.ranked.schedule) + "> : " + types +
+         scheduleText(candidate.ranked.schedule) + "> : " + types +
          "\n"
          "return %y : tensor<?x" +
          n + "xf16>\n}\n";
@@ -188,7 +179,9 @@ llvm::Error PackBuilder::buildModule() {
     text += functionText(i);
   module = parseSourceString<ModuleOp>(text, ParserConfig(&context));
   PassManager manager(&context);
-  buildGraphPipeline(manager, {options.target.name.str(), options.buckets});
+  PipelineOptions pipeline;
+  pipeline.target = options.target.name.str();
+  buildKernelPipeline(manager, pipeline);
   if (!module || failed(manager.run(*module)))
     return fail("the candidates' IR cannot be built");
   return llvm::Error::success();
@@ -271,7 +264,7 @@ llvm::Expected<json::Value> PackBuilder::describe(const Plan &plan) const {
         {"function", static_cast<int64_t>(i)},
         {"product", static_cast<int64_t>(candidate.product)},
         {"tokens", candidate.tokens},
-        {"schedule", textOf(candidate.ranked.schedule)},
+        {"schedule", scheduleText(candidate.ranked.schedule)},
         {"predicted_ns", nanoseconds(candidate.ranked.prediction.seconds)},
         {"floor_ns", nanoseconds(floorOf(options.target, shape).seconds)},
         {"tile_tokens", 0}});

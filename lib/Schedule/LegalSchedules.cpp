@@ -34,6 +34,7 @@ public:
         packed{shape.n, shape.k, panelChannels} {}
 
   void addMmaSync();
+  void addWgmma();
 
   std::vector<ScheduleAttr> schedules;
   std::string refusal;
@@ -41,7 +42,7 @@ public:
 private:
   void add(Path path, int64_t channels, int64_t tokens, int64_t k,
            int64_t channelWarps, int64_t tokenWarps, int64_t stages,
-           int64_t splitK);
+           int64_t splitK, int64_t ctas);
   /// Whether a tile of that many tokens makes sense: not wider than the next
   /// multiple of 8 that takes all tokens at once.
   bool fitsTokens(int64_t tile) const {
@@ -56,15 +57,15 @@ private:
 
 void Collector::add(Path path, int64_t channels, int64_t tokens, int64_t k,
                     int64_t channelWarps, int64_t tokenWarps, int64_t stages,
-                    int64_t splitK) {
+                    int64_t splitK, int64_t ctas) {
   // A pipeline longer than the loop only takes shared memory.
-  int64_t steps = layout::roundUp(packed.paddedK(), k) / k;
+  int64_t steps = layout::roundUp(packed.paddedK(), k) / k / splitK;
   if (stages > 2 && stages - 1 > steps)
     return;
   auto quiet = [] { return InFlightDiagnostic(); };
   ScheduleAttr schedule =
       ScheduleAttr::getChecked(quiet, context, path, channels, tokens, k,
-                               channelWarps, tokenWarps, stages, splitK);
+                               channelWarps, tokenWarps, stages, splitK, ctas);
   if (!schedule)
     return;
   if (schedule.getSharedBytes() > target.sharedBytesPerBlock) {
@@ -100,10 +101,33 @@ void Collector::addMmaSync() {
                 channelWarps * tokenWarps <= 8)
               for (int64_t stages : {2, 3, 4, 6, 8})
                 add(Path::MmaSync, channels, tokens, k, channelWarps,
-                    tokenWarps, stages, /*splitK=*/1);
+                    tokenWarps, stages, /*splitK=*/1, /*ctas=*/0);
       }
     }
   }
+}
+
+void Collector::addWgmma() {
+  constexpr int64_t tileK = fastgemm::SwizzledAttr::kTileK;
+  int64_t steps = layout::roundUp(shape.k, tileK) / tileK;
+  for (int64_t channels : {128, 256})
+    for (int64_t tokens : {8, 16, 24, 32, 48, 64, 80, 96, 112, 128, 144, 160}) {
+      if (!fitsTokens(tokens))
+        continue;
+      int64_t tiles = layout::roundUp(shape.n, channels) / channels *
+                      (layout::roundUp(shape.tokens, tokens) / tokens);
+      for (int64_t stages = 2; stages <= 8; ++stages) {
+        for (int64_t splitK : {1, 2, 3, 4, 6, 8})
+          if (splitK <= steps)
+            add(Path::Wgmma, channels, tokens, tileK, channels / 32, 1, stages,
+                splitK, /*ctas=*/0);
+        // CTAs that take tile after tile, where there are more tiles.
+        for (int64_t resident : {1, 2, 3})
+          if (resident * target.multiprocessors < tiles)
+            add(Path::Wgmma, channels, tokens, tileK, channels / 32, 1, stages,
+                /*splitK=*/1, resident * target.multiprocessors);
+      }
+    }
 }
 
 } // namespace
@@ -124,6 +148,8 @@ odyssey::legalSchedules(MLIRContext *context, const TargetDescription &target,
                   " for exact sums of 32 bits, got " + llvm::Twine(shape.k));
   Collector collector(context, target, shape, panelChannels);
   collector.addMmaSync();
+  if (target.hasWgmma())
+    collector.addWgmma();
   if (collector.schedules.empty())
     return refuse(collector.refusal);
   return std::move(collector.schedules);

@@ -18,17 +18,28 @@
 using namespace mlir;
 using namespace odyssey;
 
-void odyssey::buildGraphPipeline(OpPassManager &manager,
-                                 const PipelineOptions &options) {
+void odyssey::buildFusionPipeline(OpPassManager &manager) {
   manager.addPass(createQuantizeLinears());
   manager.addPass(createFuse());
+}
+
+void odyssey::buildKernelPipeline(OpPassManager &manager,
+                                  const PipelineOptions &options) {
   ScheduleOptions schedule;
   schedule.target = options.target;
+  schedule.gpu = options.gpu;
+  schedule.tuning.assign(options.tuning.begin(), options.tuning.end());
   schedule.buckets.assign(options.buckets.begin(), options.buckets.end());
   manager.addPass(createSchedule(std::move(schedule)));
   manager.addPass(createSplitAttention());
   manager.addPass(createPackWeights());
   manager.addPass(createOutlineKernels());
+}
+
+void odyssey::buildGraphPipeline(OpPassManager &manager,
+                                 const PipelineOptions &options) {
+  buildFusionPipeline(manager);
+  buildKernelPipeline(manager, options);
 }
 
 void odyssey::buildFragmentPipeline(OpPassManager &manager) {

@@ -2,6 +2,7 @@
 
 #include "odyssey/Schedule/ScheduleChoice.h"
 #include "odyssey/Transforms/Passes.h"
+#include "odyssey/Transforms/ScheduleDecisions.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 
@@ -25,23 +26,25 @@ bool isDynamic(func::FuncOp function) {
          llvm::any_of(function.getResultTypes(), dynamic);
 }
 
-/// Whether activations are made here and read by products alone, so that they
-/// may be laid out as those like it.
-bool isForProducts(Value activations) {
-  return activations.getDefiningOp() &&
-         llvm::all_of(activations.getUsers(), llvm::IsaPred<graph::MatmulOp>);
-}
-
 struct Schedule : odyssey::impl::ScheduleBase<Schedule> {
   using ScheduleBase::ScheduleBase;
 
   void runOnOperation() override {
-    std::optional<TargetDescription> description = findTarget(target);
+    std::optional<TargetDescription> description = findTarget(target, gpu);
     if (!description) {
-      getOperation().emitError() << "expects a target of " << targetNames()
-                                 << ", got '" << target << "'";
+      if (gpuNames(target).empty())
+        getOperation().emitError() << "expects a target of " << targetNames()
+                                   << ", got '" << target << "'";
+      else
+        getOperation().emitError() << "expects a GPU of " << gpuNames(target)
+                                   << ", got '" << gpu << "'";
       return signalPassFailure();
     }
+    FailureOr<TuningDatabase> database = readDatabase();
+    if (failed(database))
+      return signalPassFailure();
+    ScheduleSelector selector(&getContext(), *description,
+                              std::move(*database));
     SmallVector<int64_t> tokenCounts(buckets.begin(), buckets.end());
     if (tokenCounts.empty())
       tokenCounts = {1, 8, 16, 32, 64, 128};
@@ -56,7 +59,7 @@ struct Schedule : odyssey::impl::ScheduleBase<Schedule> {
       if (function.isDeclaration() || function->hasAttr(graph::kBucketAttrName))
         continue;
       if (!isDynamic(function)) {
-        if (failed(specialize(function, function.getName(), 0, *description)))
+        if (failed(specialize(function, function.getName(), 0, selector)))
           return signalPassFailure();
         continue;
       }
@@ -64,17 +67,29 @@ struct Schedule : odyssey::impl::ScheduleBase<Schedule> {
         OpBuilder builder(function);
         auto clone = cast<func::FuncOp>(builder.clone(*function));
         clone.setName((function.getName() + "_t" + Twine(tokens)).str());
-        if (failed(specialize(clone, function.getName(), tokens, *description)))
+        if (failed(specialize(clone, function.getName(), tokens, selector)))
           return signalPassFailure();
       }
       function.erase();
     }
   }
 
+  /// The databases of the compiler, and those of the option `tuning`.
+  FailureOr<TuningDatabase> readDatabase() {
+    Location location = getOperation().getLoc();
+    auto warn = [&](const Twine &message) { emitWarning(location) << message; };
+    TuningDatabase database = TuningDatabase::builtin(warn);
+    for (const std::string &path : tuning)
+      if (llvm::Error error = database.addFile(path, warn))
+        return emitError(location) << llvm::toString(std::move(error));
+    return database;
+  }
+
   LogicalResult specialize(func::FuncOp function, StringRef name,
                            int64_t tokens,
-                           const TargetDescription &description) {
+                           const ScheduleSelector &selector) {
     MLIRContext *context = &getContext();
+    const TargetDescription &description = selector.target();
     Builder builder(context);
     function->setAttr(graph::kFunctionAttrName, builder.getStringAttr(name));
     function->setAttr(graph::kBucketAttrName,
@@ -83,24 +98,14 @@ struct Schedule : odyssey::impl::ScheduleBase<Schedule> {
       int64_t size = cast<ShapedType>(value.getType()).getDimSize(0);
       return ShapedType::isDynamic(size) ? tokens : size;
     };
-    WalkResult result = function.walk([&](Operation *op) -> WalkResult {
-      if (auto matmul = dyn_cast<graph::MatmulOp>(op)) {
-        if (!matmul.getSchedule())
-          matmul.setScheduleAttr(chooseMatmulSchedule(
-              context, description, matmul.getN(), matmul.getK(),
-              tokensOf(matmul.getX()), isForProducts(matmul.getX())));
-        if (matmul.getSchedule()->getPath() == fastgemm::Path::Wgmma &&
-            !description.hasWgmma())
-          return op->emitOpError() << "expects a schedule of path mma_sync on "
-                                   << description.name << ", got path wgmma";
-        ++scheduled;
-        if (int64_t bytes = matmul.getSchedule()->getSharedBytes();
-            bytes > description.sharedBytesPerBlock)
-          return op->emitOpError() << "expects a schedule that needs at most "
-                                   << description.sharedBytesPerBlock
-                                   << " bytes of shared memory on "
-                                   << description.name << ", got " << bytes;
-      } else if (auto linear = dyn_cast<graph::LinearOp>(op)) {
+    auto decisions = decideSchedules(function, tokens, selector);
+    if (failed(decisions))
+      return failure();
+    for (ScheduleDecision &decision : *decisions)
+      decision.op.setScheduleAttr(decision.chosen.schedule);
+    scheduled += decisions->size();
+    function.walk([&](Operation *op) {
+      if (auto linear = dyn_cast<graph::LinearOp>(op)) {
         auto shape = linear.getWeights().getType();
         if (!linear.getSchedule())
           linear.setScheduleAttr(chooseLinearSchedule(
@@ -114,9 +119,8 @@ struct Schedule : odyssey::impl::ScheduleBase<Schedule> {
               tokensOf(attention.getQueries()),
               attention.getHeads() / cache.getDimSize(3)));
       }
-      return WalkResult::advance();
     });
-    return failure(result.wasInterrupted());
+    return success();
   }
 };
 

@@ -22,7 +22,8 @@ namespace odyssey {
 struct ProductShape {
   int64_t tokens, n, k;
 
-  friend bool operator==(const ProductShape &, const ProductShape &) = default;
+  friend auto operator<=>(const ProductShape &,
+                          const ProductShape &) = default;
 };
 
 /// What a kernel waits for most.

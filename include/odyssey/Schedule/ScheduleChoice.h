@@ -17,14 +17,6 @@ namespace odyssey {
 /// all buckets read the same packed bytes.
 int64_t choosePanelChannels(int64_t n, int64_t k);
 
-/// The schedule of the W4A8 product of `tokens` x [n, k]; `swizzled` says
-/// whether the kernel that makes its activations can write them in the order of
-/// wgmma.
-fastgemm::ScheduleAttr chooseMatmulSchedule(mlir::MLIRContext *context,
-                                            const TargetDescription &target,
-                                            int64_t n, int64_t k,
-                                            int64_t tokens, bool swizzled);
-
 /// The schedule of the fp16 product of `tokens` x [n, k].
 fastgemm::ScheduleAttr chooseLinearSchedule(mlir::MLIRContext *context,
                                             const TargetDescription &target,

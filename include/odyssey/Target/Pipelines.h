@@ -14,11 +14,22 @@ struct PipelineOptions {
   std::string target = "sm_80";
   /// Token buckets, ascending; empty for the default of odyssey-schedule.
   llvm::SmallVector<int64_t> buckets;
+  /// A GPU of the target; empty for its first.
+  std::string gpu;
+  /// Databases of measured schedules, beside those of the compiler.
+  std::vector<std::string> tuning;
 };
 
-/// Graph of 16-bit products to launches of outlined kernels:
-/// odyssey-quantize-linears, odyssey-fuse, odyssey-schedule,
+/// Graph of 16-bit products to a graph of fused W4A8 products:
+/// odyssey-quantize-linears, odyssey-fuse.
+void buildFusionPipeline(mlir::OpPassManager &manager);
+
+/// Fused graph to launches of outlined kernels: odyssey-schedule,
 /// odyssey-split-attention, odyssey-pack-weights, odyssey-outline-kernels.
+void buildKernelPipeline(mlir::OpPassManager &manager,
+                         const PipelineOptions &options);
+
+/// Both of them.
 void buildGraphPipeline(mlir::OpPassManager &manager,
                         const PipelineOptions &options);
 
