@@ -2,6 +2,7 @@
 
 #include "odyssey/Compiler/Compilation.h"
 
+#include "odyssey/Compiler/Explain.h"
 #include "odyssey/Compiler/KernelCompiler.h"
 #include "odyssey/Dialect/Odyssey/Odyssey.h"
 #include "odyssey/Frontend/Checkpoint/QuantizedCheckpoint.h"
@@ -21,6 +22,7 @@
 #include "llvm/Support/Process.h"
 #include "llvm/Support/SourceMgr.h"
 #include "llvm/Support/ToolOutputFile.h"
+#include "llvm/Support/WithColor.h"
 #include "llvm/Support/raw_ostream.h"
 
 #include <chrono>
@@ -81,6 +83,7 @@ private:
   llvm::Error writeBundleFile();
   json::Value modelObject(const ModelConfig &config,
                           const ModelLimits &limits) const;
+  llvm::Error explain();
   llvm::Error checkSharedBytes();
   llvm::Error runPasses(llvm::function_ref<void(OpPassManager &)> build);
 
@@ -154,7 +157,8 @@ llvm::Error Compilation::loadFile() {
   if (!module)
     return fail("'" + options.input + "' is not valid IR");
   buckets = tokenBuckets(kMaxStepTokens);
-  if (options.emit == Emit::Bundle && options.weights.empty()) {
+  if (options.emit == Emit::Bundle && options.weights.empty() &&
+      !options.output.empty()) {
     bool needsWeights = false;
     module->walk([&](graph::WeightOp) { needsWeights = true; });
     if (needsWeights)
@@ -174,7 +178,8 @@ llvm::Error Compilation::loadGraph() {
       return error;
   } else if (std::optional<ModelConfig> shape = findModelShape(options.input);
              shape && !llvm::sys::fs::exists(options.input)) {
-    if (options.emit == Emit::Bundle && options.weights != "none")
+    if (options.emit == Emit::Bundle && options.weights != "none" &&
+        !options.output.empty())
       return fail("'" + options.input +
                   "' is a shape without weights: give --weights=none");
     if (llvm::Error error = buildModel(*shape))
@@ -348,6 +353,22 @@ llvm::Error Compilation::writeBundleFile() {
   return llvm::Error::success();
 }
 
+llvm::Error Compilation::explain() {
+  auto warn = [&](const Twine &message) {
+    // With an output, the pass that chooses says so.
+    if (options.output.empty())
+      llvm::WithColor::warning(llvm::errs(), "odyssey-compile")
+          << message << '\n';
+  };
+  auto database = TuningDatabase::load(options.tuning, target, warn);
+  if (!database)
+    return database.takeError();
+  return explainSchedules(
+      *module, buckets,
+      ScheduleSelector(&context, target, std::move(*database)),
+      *options.explain);
+}
+
 llvm::Error Compilation::run() {
   std::optional<TargetDescription> found =
       findTarget(options.target, options.gpu);
@@ -357,23 +378,24 @@ llvm::Error Compilation::run() {
   if (llvm::Error error = loadGraph())
     return error;
 
-  PipelineOptions pipeline{options.target, buckets};
-  if (options.emit == Emit::Mlir) {
-    if (llvm::Error error = runPasses([&](OpPassManager &manager) {
-          buildGraphPipeline(manager, pipeline);
-        }))
+  if (llvm::Error error = runPasses(buildFusionPipeline))
+    return error;
+  if (options.explain)
+    if (llvm::Error error = explain())
       return error;
-    return writeText([&](llvm::raw_ostream &stream) { module->print(stream); });
-  }
-  if (options.emit == Emit::Bundle) {
-    if (llvm::Error error = runPasses([&](OpPassManager &manager) {
-          buildGraphPipeline(manager, pipeline);
-        }))
-      return error;
-    return writeBundleFile();
-  }
+  if (options.output.empty())
+    return llvm::Error::success();
+  PipelineOptions pipeline{options.target, buckets, options.gpu,
+                           options.tuning};
   if (llvm::Error error = runPasses([&](OpPassManager &manager) {
-        buildGraphPipeline(manager, pipeline);
+        buildKernelPipeline(manager, pipeline);
+      }))
+    return error;
+  if (options.emit == Emit::Mlir)
+    return writeText([&](llvm::raw_ostream &stream) { module->print(stream); });
+  if (options.emit == Emit::Bundle)
+    return writeBundleFile();
+  if (llvm::Error error = runPasses([&](OpPassManager &manager) {
         buildFragmentPipeline(manager);
         buildNvvmPipeline(manager);
       }))

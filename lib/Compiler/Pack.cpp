@@ -78,15 +78,15 @@ struct Candidate {
 /// depth of the pipeline no more than two: what is measured should differ.
 std::vector<RankedSchedule> pickCandidates(ArrayRef<RankedSchedule> ranked,
                                            int64_t count) {
-  std::map<std::array<int64_t, 7>, int> seen;
+  std::map<std::array<int64_t, 8>, int> seen;
   std::vector<RankedSchedule> picked;
   for (const RankedSchedule &entry : ranked) {
     if (static_cast<int64_t>(picked.size()) == count)
       break;
     fastgemm::ScheduleAttr s = entry.schedule;
-    int &times =
-        seen[{static_cast<int64_t>(s.getPath()), s.getChannels(), s.getTokens(),
-              s.getK(), s.getChannelWarps(), s.getTokenWarps(), s.getSplitK()}];
+    int &times = seen[{static_cast<int64_t>(s.getPath()), s.getChannels(),
+                       s.getTokens(), s.getK(), s.getChannelWarps(),
+                       s.getTokenWarps(), s.getSplitK(), s.getCtas()}];
     if (++times <= 2)
       picked.push_back(entry);
   }
@@ -94,6 +94,11 @@ std::vector<RankedSchedule> pickCandidates(ArrayRef<RankedSchedule> ranked,
 }
 
 int64_t nanoseconds(double seconds) { return std::llround(seconds * 1e9); }
+
+/// Tokens of the tiles in which a kernel reads activations; 0 for rows.
+int64_t tileTokensOf(fastgemm::ScheduleAttr schedule) {
+  return schedule.getPath() == fastgemm::Path::Wgmma ? schedule.getTokens() : 0;
+}
 
 class PackBuilder {
 public:
@@ -150,7 +155,11 @@ std::string PackBuilder::functionText(size_t index) const {
   std::string n = std::to_string(product.n);
   std::string k = std::to_string(layout::roundUp(product.k, layout::kBlockK));
   std::string name = "c" + std::to_string(index), shape = n + "x" + k;
-  std::string activations = "tensor<?x" + k + "xi8>";
+  std::string activations = "tensor<?x" + k + "xi8";
+  if (int64_t tile = tileTokensOf(candidate.ranked.schedule))
+    activations +=
+        ", #fastgemm.swizzled<tokens = " + std::to_string(tile) + ">";
+  activations += ">";
   std::string types = "(" + activations + ", tensor<?xf32>, tensor<" + shape +
                       "xi4>, tensor<" + n + "xf32>) -> tensor<?x" + n + "xf16>";
   return "func.func @" + name + "(%x: " + activations +
@@ -267,7 +276,7 @@ llvm::Expected<json::Value> PackBuilder::describe(const Plan &plan) const {
         {"schedule", scheduleText(candidate.ranked.schedule)},
         {"predicted_ns", nanoseconds(candidate.ranked.prediction.seconds)},
         {"floor_ns", nanoseconds(floorOf(options.target, shape).seconds)},
-        {"tile_tokens", 0}});
+        {"tile_tokens", tileTokensOf(candidate.ranked.schedule)}});
   }
   return json::Object{{"format", bundle::kPackFormat},
                       {"target", options.target.name},

@@ -26,8 +26,7 @@ ScheduleSelector::choices(const ProductShape &shape) const {
   return at->second;
 }
 
-ScheduleChoices
-ScheduleSelector::makeChoices(const ProductShape &shape) const {
+ScheduleChoices ScheduleSelector::makeChoices(const ProductShape &shape) const {
   ScheduleChoices result;
   result.floor = floorOf(gpu, shape);
   llvm::DenseMap<ScheduleAttr, TuningEntry> measured;
@@ -36,10 +35,10 @@ ScheduleSelector::makeChoices(const ProductShape &shape) const {
     if (ScheduleAttr schedule = parseSchedule(context, entry.schedule))
       measured.try_emplace(schedule, std::move(entry));
   for (const RankedSchedule &ranked :
-       rankSchedules(context, gpu, shape,
-                     choosePanelChannels(shape.n, shape.k), &result.whyNot)) {
-    ScheduleCandidate candidate{ranked.schedule, ranked.prediction, {}, {},
-                                ranked.order};
+       rankSchedules(context, gpu, shape, choosePanelChannels(shape.n, shape.k),
+                     &result.whyNot)) {
+    ScheduleCandidate candidate{
+        ranked.schedule, ranked.prediction, {}, {}, ranked.order};
     if (auto found = measured.find(ranked.schedule); found != measured.end()) {
       candidate.measured = found->second.seconds;
       candidate.source = found->second.source;
@@ -59,8 +58,8 @@ ScheduleSelector::makeChoices(const ProductShape &shape) const {
 
 ScheduleCandidate ScheduleSelector::assess(const ProductShape &shape,
                                            ScheduleAttr schedule) const {
-  ScheduleCandidate candidate{schedule, predict(gpu, shape, schedule), {}, {},
-                              0};
+  ScheduleCandidate candidate{
+      schedule, predict(gpu, shape, schedule), {}, {}, 0};
   for (TuningEntry &entry : database.find(gpu, shape))
     if (entry.schedule == scheduleText(schedule)) {
       candidate.measured = entry.seconds;

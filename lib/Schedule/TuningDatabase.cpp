@@ -19,13 +19,29 @@ using namespace odyssey;
 namespace json = llvm::json;
 
 /// What kernels walk over: products that differ in less are the same.
-static int64_t paddedK(int64_t k) { return layout::roundUp(k, layout::kBlockK); }
+static int64_t paddedK(int64_t k) {
+  return layout::roundUp(k, layout::kBlockK);
+}
 
 TuningDatabase TuningDatabase::builtin(Warn warn) {
   TuningDatabase database;
   for (const BuiltinTuning &file : builtinTuning())
     if (llvm::Error error = database.addText(file.name, file.text, warn))
       warn(llvm::toString(std::move(error)));
+  return database;
+}
+
+llvm::Expected<TuningDatabase>
+TuningDatabase::load(ArrayRef<std::string> paths,
+                     const TargetDescription &target, Warn warn) {
+  TuningDatabase database = builtin(warn);
+  for (const std::string &path : paths) {
+    if (llvm::Error error = database.addFile(path, warn))
+      return error;
+    if (!database.hasEntries(path, target))
+      warn("'" + path + "' has no entries for " + target.driverName + " (" +
+           target.name + "), but for " + database.gpusOf(path));
+  }
   return database;
 }
 
@@ -71,7 +87,7 @@ llvm::Error TuningDatabase::addText(StringRef name, StringRef text, Warn warn) {
     auto number = [&](StringRef field) {
       return entry ? entry->getInteger(field).value_or(0) : 0;
     };
-    Key key{string("gpu"), string("target"),  number("n"),
+    Key key{string("gpu"), string("target"), number("n"),
             number("k"),   number("tokens"), string("schedule")};
     int64_t nanoseconds = number("ns");
     if (!value)
@@ -91,9 +107,8 @@ bool TuningDatabase::matches(const Key &key, const TargetDescription &target) {
          StringRef(key.gpu).contains(target.driverName);
 }
 
-std::vector<TuningEntry>
-TuningDatabase::find(const TargetDescription &target,
-                     const ProductShape &shape) const {
+std::vector<TuningEntry> TuningDatabase::find(const TargetDescription &target,
+                                              const ProductShape &shape) const {
   std::vector<TuningEntry> found;
   for (const auto &[key, time] : entries)
     if (key.n == shape.n && paddedK(key.k) == paddedK(shape.k) &&
@@ -116,13 +131,15 @@ TuningDatabase::shapes(const TargetDescription &target) const {
   return shapes;
 }
 
-std::vector<std::string> TuningDatabase::gpus(StringRef source) const {
-  std::vector<std::string> gpus;
+std::string TuningDatabase::gpusOf(StringRef source) const {
+  std::string gpus;
+  StringRef last;
   for (const auto &[key, time] : entries)
-    if (time.source == source &&
-        (gpus.empty() || gpus.back() != key.gpu))
-      gpus.push_back(key.gpu);
-  return gpus;
+    if (time.source == source && key.gpu != last) {
+      gpus += (gpus.empty() ? "" : ", ") + key.gpu + " (" + key.target + ")";
+      last = key.gpu;
+    }
+  return gpus.empty() ? "none at all" : gpus;
 }
 
 bool TuningDatabase::hasEntries(StringRef source,
@@ -142,7 +159,8 @@ std::string odyssey::scheduleText(fastgemm::ScheduleAttr schedule) {
 fastgemm::ScheduleAttr odyssey::parseSchedule(MLIRContext *context,
                                               StringRef text) {
   // A schedule that a database has and that is none is its own message.
-  ScopedDiagnosticHandler quiet(context, [](Diagnostic &) { return success(); });
-  return dyn_cast_or_null<fastgemm::ScheduleAttr>(parseAttribute(
-      ("#fastgemm.schedule<" + text + ">").str(), context));
+  ScopedDiagnosticHandler quiet(context,
+                                [](Diagnostic &) { return success(); });
+  return dyn_cast_or_null<fastgemm::ScheduleAttr>(
+      parseAttribute(("#fastgemm.schedule<" + text + ">").str(), context));
 }

@@ -129,6 +129,11 @@ std::string PlanBuilder::argumentName(func::FuncOp function, unsigned i) {
   return "arg" + std::to_string(i);
 }
 
+/// The most tokens of a call.
+static int64_t bucketOf(func::FuncOp function) {
+  return function->getAttrOfType<IntegerAttr>(graph::kBucketAttrName).getInt();
+}
+
 /// Bytes of a buffer that holds up to `tokens` rows.
 int64_t PlanBuilder::bytesOf(Value value, int64_t tokens) {
   auto type = cast<RankedTensorType>(value.getType());
@@ -162,12 +167,11 @@ llvm::Error PlanBuilder::addKernels() {
       image["cubin_capability"] = context.cubinCapability;
     }
     modules.push_back(std::move(image));
-    json::Object entry{
-        {"name", kernel.getName()},
-        {"module", index},
-        {"kind", kernel.getKind()},
-        {"block", json::Array{launch.getBlock(), 1, 1}},
-        {"shared_bytes", launch.getSharedBytes()}};
+    json::Object entry{{"name", kernel.getName()},
+                       {"module", index},
+                       {"kind", kernel.getKind()},
+                       {"block", json::Array{launch.getBlock(), 1, 1}},
+                       {"shared_bytes", launch.getSharedBytes()}};
     if (launch.getCluster() > 1)
       entry["cluster"] = json::Array{launch.getCluster(), 1, 1};
     kernels.push_back(std::move(entry));
@@ -250,9 +254,13 @@ llvm::Error PlanBuilder::addSignature(func::FuncOp function,
     if (!type)
       return fail("function '" + function.getName() + "': argument '" + name +
                   "' is neither a tensor nor a memref");
-    inputs.push_back(json::Object{{"name", name},
-                                  {"type", typeName(type.getElementType())},
-                                  {"shape", shapeOf(type)}});
+    // What is not in plain layout is so many bytes, for this bucket's tokens.
+    inputs.push_back(json::Object{
+        {"name", name},
+        {"type", typeName(type.getElementType())},
+        {"shape", type.getEncoding()
+                      ? json::Array{bytesOf(argument, bucketOf(function))}
+                      : shapeOf(type)}});
   }
   for (auto [i, type] : llvm::enumerate(function.getResultTypes())) {
     auto tensor = dyn_cast<RankedTensorType>(type);
@@ -316,6 +324,13 @@ llvm::Error PlanBuilder::addBucket(func::FuncOp function) {
     entry.entry["name"] = original.getValue();
     if (llvm::Error error = addSignature(function, entry.entry))
       return error;
+  } else if (llvm::any_of(function.getArgumentTypes(), [](Type type) {
+               auto tensor = dyn_cast<RankedTensorType>(type);
+               return tensor && tensor.getEncoding();
+             })) {
+    return fail("function '" + function.getName() +
+                "' has several buckets and an argument that is no tensor in "
+                "plain layout");
   }
 
   auto terminator =

@@ -87,9 +87,9 @@ struct PackWeights : odyssey::impl::PackWeightsBase<PackWeights> {
   void packWeight(graph::WeightOp weight) {
     auto type = cast<RankedTensorType>(weight.getType());
     int64_t panel = panels.at(weightsOf(weight));
-    weight.getResult().setType(RankedTensorType::get(
-        type.getShape(), type.getElementType(),
-        fastgemm::PackedAttr::get(&getContext(), panel)));
+    weight.getResult().setType(
+        RankedTensorType::get(type.getShape(), type.getElementType(),
+                              fastgemm::PackedAttr::get(&getContext(), panel)));
     ++packed;
   }
 

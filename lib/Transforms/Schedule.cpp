@@ -40,9 +40,13 @@ struct Schedule : odyssey::impl::ScheduleBase<Schedule> {
                                    << ", got '" << gpu << "'";
       return signalPassFailure();
     }
-    FailureOr<TuningDatabase> database = readDatabase();
-    if (failed(database))
+    auto database = TuningDatabase::load(
+        std::vector<std::string>(tuning.begin(), tuning.end()), *description,
+        [&](const Twine &message) { getOperation().emitWarning() << message; });
+    if (!database) {
+      getOperation().emitError() << llvm::toString(database.takeError());
       return signalPassFailure();
+    }
     ScheduleSelector selector(&getContext(), *description,
                               std::move(*database));
     SmallVector<int64_t> tokenCounts(buckets.begin(), buckets.end());
@@ -74,20 +78,8 @@ struct Schedule : odyssey::impl::ScheduleBase<Schedule> {
     }
   }
 
-  /// The databases of the compiler, and those of the option `tuning`.
-  FailureOr<TuningDatabase> readDatabase() {
-    Location location = getOperation().getLoc();
-    auto warn = [&](const Twine &message) { emitWarning(location) << message; };
-    TuningDatabase database = TuningDatabase::builtin(warn);
-    for (const std::string &path : tuning)
-      if (llvm::Error error = database.addFile(path, warn))
-        return emitError(location) << llvm::toString(std::move(error));
-    return database;
-  }
-
   LogicalResult specialize(func::FuncOp function, StringRef name,
-                           int64_t tokens,
-                           const ScheduleSelector &selector) {
+                           int64_t tokens, const ScheduleSelector &selector) {
     MLIRContext *context = &getContext();
     const TargetDescription &description = selector.target();
     Builder builder(context);

@@ -35,8 +35,8 @@ public:
   void add(graph::MatmulOp op) {
     int64_t size = op.getX().getType().getDimSize(0);
     members.push_back(
-        {op, {ShapedType::isDynamic(size) ? tokens : size, op.getN(),
-              op.getK()},
+        {op,
+         {ShapedType::isDynamic(size) ? tokens : size, op.getN(), op.getK()},
          op.getScheduleAttr()});
   }
 
@@ -115,8 +115,7 @@ LogicalResult Group::checkByHand(const Member &member) const {
                           << ", got " << bytes;
 }
 
-LogicalResult
-Group::decide(std::vector<ScheduleDecision> &decisions) const {
+LogicalResult Group::decide(std::vector<ScheduleDecision> &decisions) const {
   std::optional<int64_t> layout = chooseLayout();
   for (const Member &member : members) {
     if (member.byHand) {
@@ -137,9 +136,9 @@ Group::decide(std::vector<ScheduleDecision> &decisions) const {
                      ? "none fits the others that read the same activations"
                      : whyNot);
     }
-    decisions.push_back({member.op, member.shape, *candidate,
-                         candidate->measured ? ScheduleOrigin::Tuning
-                                             : ScheduleOrigin::Model});
+    decisions.push_back(
+        {member.op, member.shape, *candidate,
+         candidate->measured ? ScheduleOrigin::Tuning : ScheduleOrigin::Model});
   }
   return success();
 }
@@ -160,8 +159,7 @@ odyssey::decideSchedules(func::FuncOp function, int64_t tokens,
   return decisions;
 }
 
-std::string
-ScheduleDecision::reason(const ScheduleSelector &selector) const {
+std::string ScheduleDecision::reason(const ScheduleSelector &selector) const {
   const ScheduleChoices &all = selector.choices(shape);
   std::string gpu = selector.target().driverName.str();
   switch (origin) {

@@ -2,6 +2,7 @@
 
 #include "Summary.h"
 
+#include "odyssey/Compiler/Explain.h"
 #include "odyssey/Compiler/KernelCompiler.h"
 #include "odyssey/Compiler/Pack.h"
 #include "odyssey/Frontend/ModelShapes.h"
@@ -17,14 +18,13 @@ namespace cl = llvm::cl;
 static cl::OptionCategory category("odyssey-compile options");
 
 static cl::opt<std::string>
-    input(cl::Positional, cl::Required,
+    input(cl::Positional,
           cl::desc("<quantized checkpoint folder | file.mlir | model shape>"),
           cl::cat(category));
 static cl::opt<std::string> output("o",
                                    cl::desc("Output file, - for standard "
                                             "output (text only)"),
-                                   cl::value_desc("file"), cl::Required,
-                                   cl::cat(category));
+                                   cl::value_desc("file"), cl::cat(category));
 static cl::opt<std::string> target("target",
                                    cl::desc("sm_80 (default), sm_86 or sm_89"),
                                    cl::init("sm_80"), cl::cat(category));
@@ -80,6 +80,22 @@ static cl::opt<std::string>
           cl::desc("Folder in which compiled kernels are kept, or 'none' "
                    "(default: $XDG_CACHE_HOME/odyssey/kernels)"),
           cl::value_desc("dir|none"), cl::cat(category));
+static cl::opt<bool>
+    explain("explain",
+            cl::desc("Print why products have their schedules: candidates, "
+                     "predicted and measured times, the floor; -o may be left "
+                     "out"),
+            cl::cat(category));
+static cl::list<std::string>
+    tuning("tuning",
+           cl::desc("Database of schedules that odyssey-tune measured, beside "
+                    "those of the compiler"),
+           cl::value_desc("file"), cl::cat(category));
+static cl::opt<bool>
+    rankTuning("rank-tuning",
+               cl::desc("Print how well the cost model orders the schedules "
+                        "that were measured on the target, and end"),
+               cl::cat(category));
 static cl::opt<bool> quiet("quiet", cl::desc("Print nothing but errors"),
                            cl::cat(category));
 
@@ -135,6 +151,24 @@ static int writePack() {
   return 0;
 }
 
+static int printRanking() {
+  auto found = findTarget(target, gpu);
+  if (!found)
+    return fail(compiler::unknownTarget(target, gpu));
+  auto database = TuningDatabase::load(
+      std::vector<std::string>(tuning.begin(), tuning.end()), *found,
+      [](const llvm::Twine &message) {
+        llvm::WithColor::warning(llvm::errs(), "odyssey-compile")
+            << message << '\n';
+      });
+  if (!database)
+    return fail(database.takeError());
+  mlir::MLIRContext context;
+  context.loadDialect<fastgemm::FastGemmDialect>();
+  compiler::printRanking(&context, *found, *database, llvm::outs());
+  return 0;
+}
+
 int main(int argc, char **argv) {
   llvm::InitLLVM init(argc, argv);
   mlir::registerPassManagerCLOptions();
@@ -150,8 +184,16 @@ int main(int argc, char **argv) {
   }
   if (maxContext < 0 || maxBatch < 1)
     return usageError("--max-context and --max-batch must be positive");
+  if (rankTuning)
+    return printRanking();
+  if (input.empty())
+    return usageError("there is nothing to compile");
+  if (output.empty() && !explain)
+    return usageError("-o is missing: where to write to");
   bool isText = emit == compiler::Emit::Mlir || emit == compiler::Emit::Nvvm ||
                 emit == compiler::Emit::Ptx;
+  if (explain && output == "-")
+    return usageError("--explain prints to standard output, and -o - does");
   if (output == "-" && !isText)
     return usageError("-o - is for text: mlir, nvvm or ptx");
 
@@ -179,12 +221,14 @@ int main(int argc, char **argv) {
   if (showsPasses())
     options.jobs = 1;
   options.cache = cacheFolder();
+  options.tuning.assign(tuning.begin(), tuning.end());
+  options.explain = explain ? &llvm::outs() : nullptr;
   options.quiet = quiet;
   options.usePassManagerOptions = true;
   llvm::Expected<compiler::Summary> summary = compiler::run(options);
   if (!summary)
     return fail(summary.takeError());
-  if (!quiet && emit == compiler::Emit::Bundle)
+  if (!quiet && emit == compiler::Emit::Bundle && !output.empty())
     compiler::print(llvm::outs(), *summary, options);
   return 0;
 }

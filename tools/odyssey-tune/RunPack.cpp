@@ -2,6 +2,7 @@
 
 #include "Tune.h"
 
+#include "odyssey/Schedule/RankCorrelation.h"
 #include "odyssey/runtime/DeviceRegistry.h"
 
 #include <algorithm>
@@ -107,7 +108,7 @@ void Tuner::report(const Group &group) const {
               group.measured[best] * 1e6,
               100 * first.floorSeconds / group.measured[best],
               group.measured[0] * 1e6,
-              tune::spearman(group.predicted, group.measured),
+              spearman(group.predicted, group.measured),
               pack->candidates()[group.candidates[best]].schedule.c_str());
   std::fflush(stdout);
 }
@@ -126,7 +127,7 @@ Status Tuner::run() {
     }
     if (group.measured.size() > 1) {
       ++ranked;
-      correlations += tune::spearman(group.predicted, group.measured);
+      correlations += spearman(group.predicted, group.measured);
       losses += group.measured[0] /
                 *std::min_element(group.measured.begin(), group.measured.end());
     }

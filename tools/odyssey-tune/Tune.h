@@ -35,11 +35,6 @@ runtime::Status makePack(const PackOptions &options);
 /// Merges databases into the first; later ones win.
 runtime::Status mergeFiles(const std::vector<std::string> &paths);
 
-/// Spearman's rank correlation of two lists of the same length: 1 when they
-/// order alike, -1 when they order the other way round; equal values share
-/// their rank. 0 where a list has no order.
-double spearman(const std::vector<double> &a, const std::vector<double> &b);
-
 } // namespace odyssey::tune
 
 #endif // ODYSSEY_TOOLS_ODYSSEYTUNE_TUNE_H

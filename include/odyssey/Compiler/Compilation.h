@@ -11,6 +11,7 @@
 
 #include "llvm/ADT/SmallVector.h"
 #include "llvm/Support/Error.h"
+#include "llvm/Support/raw_ostream.h"
 
 #include <string>
 #include <vector>
@@ -24,6 +25,7 @@ struct Options {
   /// A quantized checkpoint folder, an IR file, or the name of a model shape
   /// (odyssey/Frontend/ModelShapes.h).
   std::string input;
+  /// Empty to write nothing, which is of use with `explain`.
   std::string output;
   Emit emit = Emit::Bundle;
   std::string target = "sm_80";
@@ -37,6 +39,10 @@ struct Options {
   int64_t maxBatch = 1;
   /// Add machine code by ptxas to a bundle, where ptxas is installed.
   bool assemble = true;
+  /// Databases of measured schedules, beside those of the compiler.
+  std::vector<std::string> tuning;
+  /// Where to print why products have their schedules; null for nowhere.
+  llvm::raw_ostream *explain = nullptr;
   /// Folder of compiled kernels (KernelCompiler.h); empty for none.
   std::string cache;
   /// Threads that compile kernels; 0 takes all cores.

@@ -22,8 +22,7 @@ namespace odyssey {
 struct ProductShape {
   int64_t tokens, n, k;
 
-  friend auto operator<=>(const ProductShape &,
-                          const ProductShape &) = default;
+  friend auto operator<=>(const ProductShape &, const ProductShape &) = default;
 };
 
 /// What a kernel waits for most.

@@ -35,10 +35,15 @@ public:
 
   /// The databases that the compiler was built with.
   static TuningDatabase builtin(Warn warn);
+  /// Those, and the files of `paths`; one that has nothing for the target is a
+  /// warning.
+  static llvm::Expected<TuningDatabase> load(llvm::ArrayRef<std::string> paths,
+                                             const TargetDescription &target,
+                                             Warn warn);
 
-  /// Adds the entries of a file, over older ones. A damaged line is skipped with
-  /// a warning that names it. Errors are a file that cannot be read, that is no
-  /// database, or of another version.
+  /// Adds the entries of a file, over older ones. A damaged line is skipped
+  /// with a warning that names it. Errors are a file that cannot be read, that
+  /// is no database, or of another version.
   llvm::Error addFile(llvm::StringRef path, Warn warn);
   llvm::Error addText(llvm::StringRef name, llvm::StringRef text, Warn warn);
 
@@ -49,11 +54,6 @@ public:
 
   /// All products that were tuned on a GPU.
   std::vector<ProductShape> shapes(const TargetDescription &target) const;
-
-  /// The GPUs of a source, as drivers call them, for messages.
-  std::vector<std::string> gpus(llvm::StringRef source) const;
-  bool hasEntries(llvm::StringRef source,
-                  const TargetDescription &target) const;
 
 private:
   struct Key {
@@ -66,6 +66,10 @@ private:
     double seconds;
     std::string source;
   };
+  /// The GPUs of a source, for messages.
+  std::string gpusOf(llvm::StringRef source) const;
+  bool hasEntries(llvm::StringRef source,
+                  const TargetDescription &target) const;
   static bool matches(const Key &key, const TargetDescription &target);
 
   std::map<Key, Time> entries;

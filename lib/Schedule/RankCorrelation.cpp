@@ -1,12 +1,10 @@
-//===- Ranking.cpp - How alike two lists are ordered ----------------------===//
+//===- RankCorrelation.cpp - How alike two lists are ordered --------------===//
 
-#include "Tune.h"
+#include "odyssey/Schedule/RankCorrelation.h"
 
 #include <algorithm>
 #include <cmath>
 #include <numeric>
-
-using namespace odyssey;
 
 /// The place of each value in the sorted list; equal values get the mean of
 /// their places.
@@ -26,8 +24,8 @@ static std::vector<double> ranksOf(const std::vector<double> &values) {
 }
 
 /// Pearson's correlation of the ranks.
-double tune::spearman(const std::vector<double> &a,
-                      const std::vector<double> &b) {
+double odyssey::spearman(const std::vector<double> &a,
+                         const std::vector<double> &b) {
   std::vector<double> x = ranksOf(a), y = ranksOf(b);
   double mean = (static_cast<double>(x.size()) - 1) / 2;
   double xy = 0, xx = 0, yy = 0;
