@@ -187,7 +187,9 @@ def OutlineKernels : Pass<"odyssey-outline-kernels", "::mlir::ModuleOp"> {
     types and attributes, whatever their weights) share a kernel. Weights, rope
     tables and operations of other dialects stay where they are. A symbol
     `@kernels` that is there already is an error; without anything to outline no
-    module is made.
+    module is made. With `dependent-launch`, kernels get the attribute
+    `fastgemm.dependent_launch`: they may be launched before the one in front of
+    them has ended, and wait for that themselves.
 
     ```mlir
     %y = odyssey.add %a, %b : tensor<?x64xf16>
@@ -206,6 +208,9 @@ def OutlineKernels : Pass<"odyssey-outline-kernels", "::mlir::ModuleOp"> {
   }];
   let dependentDialects = ["::odyssey::graph::OdysseyDialect",
                            "::mlir::gpu::GPUDialect"];
+  let options = [
+    Option<"dependentLaunch", "dependent-launch", "bool", "false",
+           "Let kernels begin before the one in front has ended (sm_90 and later)">];
   let statistics = [
     Statistic<"kernels", "kernels", "Distinct kernels">,
     Statistic<"launches", "launches", "Launches">];

@@ -33,7 +33,11 @@ void odyssey::buildKernelPipeline(OpPassManager &manager,
   manager.addPass(createSchedule(std::move(schedule)));
   manager.addPass(createSplitAttention());
   manager.addPass(createPackWeights());
-  manager.addPass(createOutlineKernels());
+  // An unknown target is an error of odyssey-schedule.
+  std::optional<TargetDescription> target = findTarget(options.target);
+  OutlineKernelsOptions outline;
+  outline.dependentLaunch = target && target->hasDependentLaunch();
+  manager.addPass(createOutlineKernels(outline));
 }
 
 void odyssey::buildGraphPipeline(OpPassManager &manager,

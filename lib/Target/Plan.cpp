@@ -174,6 +174,8 @@ llvm::Error PlanBuilder::addKernels() {
                        {"shared_bytes", launch.getSharedBytes()}};
     if (launch.getCluster() > 1)
       entry["cluster"] = json::Array{launch.getCluster(), 1, 1};
+    if (kernel->hasAttr(fastgemm::kDependentLaunchAttrName))
+      entry["programmatic_dependent_launch"] = true;
     kernels.push_back(std::move(entry));
   }
   return llvm::Error::success();

@@ -87,6 +87,8 @@ std::string nameOf(Operation *op) {
 }
 
 struct OutlineKernels : odyssey::impl::OutlineKernelsBase<OutlineKernels> {
+  using OutlineKernelsBase::OutlineKernelsBase;
+
   void runOnOperation() override {
     SmallVector<Operation *> operations;
     for (auto function : getOperation().getOps<func::FuncOp>())
@@ -138,6 +140,9 @@ struct OutlineKernels : odyssey::impl::OutlineKernelsBase<OutlineKernels> {
     kernel = graph::KernelOp::create(
         builder, op->getLoc(), nameOf(op), type, kindOf(op),
         /*arg_attrs=*/ArrayAttr(), /*res_attrs=*/ArrayAttr());
+    if (dependentLaunch)
+      kernel->setAttr(fastgemm::kDependentLaunchAttrName,
+                      builder.getUnitAttr());
     symbols->insert(kernel); // makes the name unique
     Block *body = builder.createBlock(&kernel.getBody());
     IRMapping mapping;

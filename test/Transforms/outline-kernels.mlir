@@ -1,4 +1,10 @@
 // RUN: odyssey-opt %s --odyssey-outline-kernels --split-input-file | FileCheck %s
+// RUN: odyssey-opt %s --odyssey-outline-kernels=dependent-launch --split-input-file | FileCheck %s --check-prefix=DEPENDENT
+
+// Kernels that may begin before the one in front has ended say so.
+
+// DEPENDENT-LABEL: func.func @equal
+// DEPENDENT: odyssey.kernel @add_n64({{.*}} attributes {fastgemm.dependent_launch, kind = "add"}
 
 // Equal operations share a kernel, whatever their operands.
 

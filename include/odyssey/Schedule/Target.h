@@ -47,6 +47,9 @@ struct TargetDescription {
   /// Whether products can take the path wgmma: a GPU of this capability, and a
   /// target that allows what no other one has.
   bool hasWgmma() const { return wgmmaPerClock > 0; }
+  /// Whether a kernel can be launched before the one in front of it has ended
+  /// (`griddepcontrol`).
+  bool hasDependentLaunch() const { return capability >= 90; }
   /// Clocks in a second.
   double clock() const { return clockGhz * 1e9; }
 };

@@ -53,6 +53,8 @@ struct LowerKernelFunctions
     // What the bundle writer needs after the gpu.func is gone.
     lowered->setAttr(fastgemm::kLaunchAttrName, launch);
     lowered->setAttr("kind", func->getAttr("kind"));
+    if (Attribute attribute = func->getAttr(fastgemm::kDependentLaunchAttrName))
+      lowered->setAttr(fastgemm::kDependentLaunchAttrName, attribute);
     rewriter.inlineRegionBefore(func.getBody(), lowered.getBody(),
                                 lowered.end());
     lowered.walk([&](Operation *op) {

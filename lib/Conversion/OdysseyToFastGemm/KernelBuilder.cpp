@@ -91,7 +91,8 @@ static int64_t tokenDimension(graph::KernelOp kernel) {
 
 KernelBuilder::KernelBuilder(graph::KernelOp kernel)
     : ImplicitLocOpBuilder(kernel.getLoc(), kernel), kernel(kernel),
-      numOperands(kernel.getArgumentTypes().size()) {
+      numOperands(kernel.getArgumentTypes().size()),
+      isDependent(kernel->hasAttr(fastgemm::kDependentLaunchAttrName)) {
   auto pointer = LLVM::LLVMPointerType::get(getContext(), 1);
   // Scalars are passed as they are, everything else by its address.
   SmallVector<Type> parameters;
@@ -103,10 +104,29 @@ KernelBuilder::KernelBuilder(graph::KernelOp kernel)
       create<gpu::GPUFuncOp>(kernel.getName(), getFunctionType(parameters, {}));
   func->setAttr(gpu::GPUDialect::getKernelFuncAttrName(), getUnitAttr());
   func->setAttr("kind", kernel.getKindAttr());
+  if (isDependent)
+    func->setAttr(fastgemm::kDependentLaunchAttrName, getUnitAttr());
   setInsertionPointToStart(&func.getBody().front());
   staticM = tokenDimension(kernel);
   tokenCount = ShapedType::isDynamic(staticM) ? val(func.getArguments().back())
                                               : constant(staticM);
+}
+
+/// As inline assembly, since LLVM's intrinsics do not keep loads and stores from
+/// moving across them.
+void KernelBuilder::gridDependency(StringRef action) {
+  if (!isDependent)
+    return;
+  create<LLVM::InlineAsmOp>(
+      /*resultTypes=*/TypeRange(), /*operands=*/ValueRange(),
+      ("griddepcontrol." + action + ";").str(), /*constraints=*/"~{memory}",
+      /*has_side_effects=*/true, /*is_align_stack=*/false,
+      LLVM::TailCallKind::None, LLVM::AsmDialectAttr(), ArrayAttr());
+}
+
+void KernelBuilder::waitForPrevious() {
+  hasWaited = true;
+  gridDependency("wait");
 }
 
 void KernelBuilder::finish(std::array<int64_t, 3> grid,
@@ -119,6 +139,13 @@ void KernelBuilder::finish(std::array<int64_t, 3> grid,
         perTokens[i] = 0;
       }
   create<gpu::ReturnOp>();
+  setInsertionPointToStart(&func.getBody().front());
+  if (!hasWaited)
+    waitForPrevious();
+  // The next kernel's CTAs may come as soon as all of this one's have: they wait
+  // for its end themselves.
+  setInsertionPointToStart(&func.getBody().front());
+  gridDependency("launch_dependents");
   // LLVM may widen neighbouring loads to 16 bytes, past the last one.
   sharedBytes = (sharedBytes + 15) / 16 * 16;
   func->setAttr(fastgemm::kLaunchAttrName,

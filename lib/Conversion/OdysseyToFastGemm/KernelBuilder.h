@@ -82,6 +82,14 @@ public:
   void finish(std::array<int64_t, 3> grid, std::array<int64_t, 3> perTokens,
               int64_t threads, int64_t sharedBytes, int64_t cluster = 1);
 
+  /// Programmatic dependent launch (sm_90 and later; nothing elsewhere): the
+  /// kernel may have been launched before the one in front of it has ended.
+  /// What stands before this call may read nothing but weights and write
+  /// nothing; what stands behind it sees all that kernels before have written.
+  /// Every thread comes here, once. A kernel that does not call this waits at
+  /// its beginning.
+  void waitForPrevious();
+
   //===--- Parameters
   //------------------------------------------------------===//
 
@@ -202,6 +210,7 @@ public:
 
 private:
   Val sharedBase();
+  void gridDependency(llvm::StringRef action);
 
   graph::KernelOp kernel;
   mlir::gpu::GPUFuncOp func;
@@ -209,6 +218,9 @@ private:
   Val tokenCount;
   int64_t staticM = mlir::ShapedType::kDynamic;
   mlir::Value sharedAddress, threadIdx;
+  /// Whether the kernel has the attribute kDependentLaunchAttrName, and whether
+  /// it has waited.
+  bool isDependent, hasWaited = false;
 };
 
 } // namespace odyssey::conversion

@@ -26,6 +26,10 @@
 namespace odyssey::fastgemm {
 /// The name of the `#fastgemm.launch` that stands on a lowered kernel.
 inline constexpr llvm::StringLiteral kLaunchAttrName = "fastgemm.launch";
+/// Stands on a kernel, from outlining on, that may be launched before the one
+/// in front of it has ended, and waits for that itself.
+inline constexpr llvm::StringLiteral kDependentLaunchAttrName =
+    "fastgemm.dependent_launch";
 
 /// Whether the integer `wgmma` has a shape of this many tokens: 8, 24, or a
 /// multiple of 16 up to 256 (PTX ISA, "wgmma.mma_async").
