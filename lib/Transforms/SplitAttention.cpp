@@ -25,8 +25,8 @@ struct SplitAttention : odyssey::impl::SplitAttentionBase<SplitAttention> {
 
   void runOnOperation() override {
     if (maxSplits < 1) {
-      getOperation().emitError() << "expects max-splits of at least 1, got "
-                                 << maxSplits.getValue();
+      getOperation().emitError()
+          << "expects max-splits of at least 1, got " << maxSplits.getValue();
       return signalPassFailure();
     }
     for (auto function : getOperation().getOps<func::FuncOp>()) {

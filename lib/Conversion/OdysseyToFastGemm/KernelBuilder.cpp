@@ -112,8 +112,8 @@ KernelBuilder::KernelBuilder(graph::KernelOp kernel)
                                               : constant(staticM);
 }
 
-/// As inline assembly, since LLVM's intrinsics do not keep loads and stores from
-/// moving across them.
+/// As inline assembly, since LLVM's intrinsics do not keep loads and stores
+/// from moving across them.
 void KernelBuilder::gridDependency(StringRef action) {
   if (!isDependent)
     return;
@@ -142,8 +142,8 @@ void KernelBuilder::finish(std::array<int64_t, 3> grid,
   setInsertionPointToStart(&func.getBody().front());
   if (!hasWaited)
     waitForPrevious();
-  // The next kernel's CTAs may come as soon as all of this one's have: they wait
-  // for its end themselves.
+  // The next kernel's CTAs may come as soon as all of this one's have: they
+  // wait for its end themselves.
   setInsertionPointToStart(&func.getBody().front());
   gridDependency("launch_dependents");
   // LLVM may widen neighbouring loads to 16 bytes, past the last one.

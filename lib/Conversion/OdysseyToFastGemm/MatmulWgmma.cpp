@@ -108,7 +108,9 @@ struct OutputTile {
 class WgmmaEmitter {
 public:
   WgmmaEmitter(KernelBuilder &k, graph::MatmulOp op, const WgmmaShape &shape)
-      : k(k), shape(shape), epilogue(k, op) {}
+      : k(k), shape(shape), epilogue(k, op),
+        activations(k.operand(op.getXMutable())),
+        weights(k.operand(op.getWeightsMutable())) {}
 
   void emit();
 
@@ -125,12 +127,15 @@ private:
   void initializeBarriers();
   void bulkCopy(Val destination, Val source, int64_t bytes, Val barrier,
                 Val policy);
-  Val streamingPolicy();
 
   // The ring and the tiles.
   RingPosition next(const RingPosition &position);
   Val tokenTileCount() {
     return (k.tokens() + (shape.tokens - 1)) / shape.tokens;
+  }
+  /// The tile of a CTA that has one only.
+  OutputTile tileOfCta() {
+    return {k.blockIndex(0) / shape.splitK, k.blockIndex(1)};
   }
   OutputTile tileOf(Val index);
   /// Runs `body` for every tile of this CTA; it returns where in the ring the
@@ -141,8 +146,14 @@ private:
   std::pair<Val, Val> rangeOfK();
 
   void produce();
-  void produceStage(const OutputTile &tile, Val kTile,
-                    const RingPosition &position, Val policy);
+  void produceTile(const OutputTile &tile);
+  /// Announces the bytes of a whole stage and starts the copies of its weights.
+  void bringWeights(const OutputTile &tile, Val kTile, Val slot, Val policy);
+  void bringActivations(const OutputTile &tile, Val kTile, Val slot);
+  /// The stages of K tiles `first` to `last`, each as soon as its place in the
+  /// ring is free; returns where the ring stands then.
+  RingPosition bringStages(const OutputTile &tile, Val first, Val last,
+                           const RingPosition &start, Val policy);
 
   void consume();
   SmallVector<Val> loadWeights(const RingPosition &position, int64_t half);
@@ -161,6 +172,7 @@ private:
   KernelBuilder &k;
   const WgmmaShape &shape;
   ProductEpilogue epilogue;
+  Val activations, weights;
   Val warp, lane, rank;
   /// Of a consumer: its warpgroup, and this lane's weights in stage 0.
   Val group, laneWeights;
@@ -197,14 +209,6 @@ void WgmmaEmitter::bulkCopy(Val destination, Val source, int64_t bytes,
       Value(), policy.value);
 }
 
-/// A cache policy for bytes that are read once.
-Val WgmmaEmitter::streamingPolicy() {
-  // Persistent CTAs are for many tokens, of which each tile reads the weights.
-  if (shape.schedule.getCtas() > 0)
-    return Val();
-  return k.val(k.create<fastgemm::EvictFirstPolicyOp>(k.i64()));
-}
-
 //===----------------------------------------------------------------------===//
 // The ring and the tiles
 //===----------------------------------------------------------------------===//
@@ -233,7 +237,7 @@ void WgmmaEmitter::forEachTile(
     llvm::function_ref<RingPosition(OutputTile, RingPosition)> body) {
   RingPosition start = {k.constant(0), k.constant(0)};
   if (shape.schedule.getCtas() == 0) {
-    body({k.blockIndex(0) / shape.splitK, k.blockIndex(1)}, start);
+    body(tileOfCta(), start);
     return;
   }
   Val tiles = tokenTileCount() * shape.channelTiles;
@@ -256,22 +260,19 @@ std::pair<Val, Val> WgmmaEmitter::rangeOfK() {
 // The producer
 //===----------------------------------------------------------------------===//
 
-void WgmmaEmitter::produceStage(const OutputTile &tile, Val kTile,
-                                const RingPosition &position, Val policy) {
-  Val full = fullBarrier(position.slot);
-  // In the first round nobody has to leave the stage: parity 1 has ended.
-  k.create<fastgemm::BarrierWaitOp>(emptyBarrier(position.slot).value,
-                                    (position.parity ^ 1).value);
+void WgmmaEmitter::bringWeights(const OutputTile &tile, Val kTile, Val slot,
+                                Val policy) {
+  Val full = fullBarrier(slot);
   k.create<NVVM::MBarrierArriveExpectTxOp>(
       k.i64(), full.value, k.constant(shape.stageBytes).value,
       NVVM::MemScopeKind::CTA, /*relaxed=*/false, Value());
-  Val stage = k.offset(k.shared(), position.slot * shape.stageBytes);
+  Val stage = k.offset(k.shared(), slot * shape.stageBytes);
   int64_t stepBytes = shape.packed.stepBytes();
   for (int64_t i = 0; i < shape.groups; ++i) {
     // Behind the last panel the last one again: its products are not stored.
     Val panel =
         k.min(tile.channels * shape.groups + i, k.constant(shape.panels - 1));
-    Val source = k.offset(k.row(k.operand(2), panel, shape.packed.panelBytes()),
+    Val source = k.offset(k.row(weights, panel, shape.packed.panelBytes()),
                           kTile * (kHalves * stepBytes));
     Val destination =
         k.offset(stage, shape.activationBytes + i * kHalves * stepBytes);
@@ -291,24 +292,65 @@ void WgmmaEmitter::produceStage(const OutputTile &tile, Val kTile,
         },
         wholeStage);
   }
-  Val activations = k.row(k.operand(0), tile.tokens * shape.kTiles + kTile,
-                          shape.activationBytes);
-  bulkCopy(stage, activations, shape.activationBytes, full, Val());
+}
+
+void WgmmaEmitter::bringActivations(const OutputTile &tile, Val kTile,
+                                    Val slot) {
+  Val source = k.row(activations, tile.tokens * shape.kTiles + kTile,
+                     shape.activationBytes);
+  bulkCopy(k.offset(k.shared(), slot * shape.stageBytes), source,
+           shape.activationBytes, fullBarrier(slot), Val());
+}
+
+RingPosition WgmmaEmitter::bringStages(const OutputTile &tile, Val first,
+                                       Val last, const RingPosition &start,
+                                       Val policy) {
+  SmallVector<Val> end = k.loop(
+      first, last, k.constant(1), {start.slot, start.parity},
+      [&](Val kTile, ArrayRef<Val> carried) -> SmallVector<Val> {
+        RingPosition position = {carried[0], carried[1]};
+        // In the first round nobody has to leave the stage: parity 1 has ended.
+        k.create<fastgemm::BarrierWaitOp>(emptyBarrier(position.slot).value,
+                                          (position.parity ^ 1).value);
+        bringWeights(tile, kTile, position.slot, policy);
+        bringActivations(tile, kTile, position.slot);
+        RingPosition following = next(position);
+        return {following.slot, following.parity};
+      });
+  return {end[0], end[1]};
+}
+
+/// Weights are nobody's result, so that the first round of them is under way
+/// while the kernel in front still runs.
+void WgmmaEmitter::produceTile(const OutputTile &tile) {
+  Val policy = k.val(k.create<fastgemm::EvictFirstPolicyOp>(k.i64()));
+  auto [first, last] = rangeOfK();
+  Val ahead = k.min(first + shape.stages, last);
+  auto firstRound = [&](llvm::function_ref<void(Val, Val)> body) {
+    k.loop(first, ahead, k.constant(1), {},
+           [&, first = first](Val kTile, ArrayRef<Val>) -> SmallVector<Val> {
+             body(kTile, kTile - first);
+             return {};
+           });
+  };
+  firstRound(
+      [&](Val kTile, Val slot) { bringWeights(tile, kTile, slot, policy); });
+  k.waitForPrevious();
+  firstRound([&](Val kTile, Val slot) { bringActivations(tile, kTile, slot); });
+  bringStages(tile, ahead, last, {k.constant(0), k.constant(1)}, policy);
 }
 
 void WgmmaEmitter::produce() {
-  Val policy = streamingPolicy();
+  if (shape.schedule.getCtas() == 0) {
+    produceTile(tileOfCta());
+    return;
+  }
+  // Persistent CTAs are for many tokens: each tile of tokens reads the weights,
+  // which then stay in the cache.
+  k.waitForPrevious();
   forEachTile([&](OutputTile tile, RingPosition start) -> RingPosition {
     auto [first, last] = rangeOfK();
-    SmallVector<Val> end =
-        k.loop(first, last, k.constant(1), {start.slot, start.parity},
-               [&](Val kTile, ArrayRef<Val> carried) -> SmallVector<Val> {
-                 RingPosition position = {carried[0], carried[1]};
-                 produceStage(tile, kTile, position, policy);
-                 RingPosition following = next(position);
-                 return {following.slot, following.parity};
-               });
-    return {end[0], end[1]};
+    return bringStages(tile, first, last, start, Val());
   });
 }
 
@@ -527,9 +569,15 @@ void WgmmaEmitter::consume() {
       k.shared(shape.activationBytes),
       group * (kHalves * shape.packed.stepBytes()) +
           (warp & 3) * (kTilesOfGroup * layout::kBlockBytes) + (lane << 4));
+  bool persistent = shape.schedule.getCtas() > 0;
+  if (persistent)
+    k.waitForPrevious();
   forEachTile([&](OutputTile tile, RingPosition start) {
     Accumulators sums;
     RingPosition end = sumTile(start, sums);
+    // Scales of tokens come from the kernel in front.
+    if (!persistent)
+      k.waitForPrevious();
     if (shape.splitK > 1)
       exchangeAndStore(tile, sums);
     else
