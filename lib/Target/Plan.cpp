@@ -198,8 +198,10 @@ void PlanBuilder::addProduct(graph::LaunchOp launch, int64_t kernel) {
   auto swizzled = dyn_cast_or_null<fastgemm::SwizzledAttr>(x.getEncoding());
   // In the order of the operands of odyssey.matmul, then the result.
   json::Array operands{"x", "x_scales", "weights", "weight_scales"};
-  if (launch->getNumOperands() > operands.size())
-    operands.push_back("bias");
+  for (Value operand : llvm::drop_begin(launch->getOperands(), 4))
+    operands.push_back(
+        cast<ShapedType>(operand.getType()).getRank() == 1 ? "bias"
+                                                           : "residual");
   operands.push_back("result");
   json::Object product{
       {"n", type.getDimSize(0)},

@@ -5,6 +5,7 @@
 #include "DeviceBuffer.h"
 #include "Product.h"
 #include "Stopwatch.h"
+#include "SyntheticWeights.h"
 
 #include <algorithm>
 
@@ -51,7 +52,7 @@ struct Executor::Content {
   const Plan &plan() const { return bundle->plan(); }
 
   Status loadModules();
-  Status importWeights();
+  Status importWeights(WeightSource source);
   Status allocateStates();
   Status allocateWorkspace();
 
@@ -88,8 +89,15 @@ Status Executor::Content::loadModules() {
   return Status::success();
 }
 
-Status Executor::Content::importWeights() {
+Status Executor::Content::importWeights(WeightSource source) {
   Stopwatch stopwatch;
+  if (source == WeightSource::Synthetic) {
+    ODYSSEY_ASSIGN_OR_RETURN(weights,
+                             makeSyntheticWeights(*device, plan().weights));
+    ODYSSEY_RETURN_IF_ERROR(device->synchronize());
+    loadTimes.weights = stopwatch.seconds();
+    return Status::success();
+  }
   if (!bundle->hasWeights())
     return failedPrecondition("'" + bundle->path() +
                               "' has no weights (compiled with "
@@ -197,13 +205,13 @@ Executor::~Executor() = default;
 
 Result<std::unique_ptr<Executor>>
 Executor::create(std::shared_ptr<const Bundle> bundle,
-                 std::shared_ptr<Device> device) {
+                 std::shared_ptr<Device> device, WeightSource weights) {
   ODYSSEY_RETURN_IF_ERROR(bundle->checkRunsOn(device->properties()));
   auto content = std::make_unique<Content>();
   content->bundle = std::move(bundle);
   content->device = std::move(device);
   ODYSSEY_RETURN_IF_ERROR(content->loadModules());
-  ODYSSEY_RETURN_IF_ERROR(content->importWeights());
+  ODYSSEY_RETURN_IF_ERROR(content->importWeights(weights));
   ODYSSEY_RETURN_IF_ERROR(content->allocateStates());
   ODYSSEY_RETURN_IF_ERROR(content->allocateWorkspace());
   return std::unique_ptr<Executor>(new Executor(std::move(content)));

@@ -331,14 +331,14 @@ Session::~Session() = default;
 
 Result<std::unique_ptr<Session>>
 Session::create(std::shared_ptr<const Bundle> bundle,
-                std::shared_ptr<Device> device) {
+                std::shared_ptr<Device> device, WeightSource weights) {
   if (!bundle->plan().model)
     return failedPrecondition("'" + bundle->path() +
                               "' holds no model that generates text, only "
                               "functions");
   ODYSSEY_ASSIGN_OR_RETURN(
       std::unique_ptr<Executor> executor,
-      Executor::create(std::move(bundle), std::move(device)));
+      Executor::create(std::move(bundle), std::move(device), weights));
   auto content = std::make_unique<Content>(std::move(executor));
   ODYSSEY_RETURN_IF_ERROR(content->allocateBuffers());
   return std::unique_ptr<Session>(new Session(std::move(content)));

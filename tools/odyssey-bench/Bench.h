@@ -23,12 +23,19 @@ runtime::Status benchEmulator(const EmulatorOptions &options);
 
 struct ModelOptions {
   std::string bundle, device = "auto";
-  int64_t promptTokens = 128, decodeTokens = 32;
-  /// Measurements of each, of which the median counts.
+  int64_t promptTokens = 1024, decodeTokens = 128;
+  /// Sequences that are generated at once.
+  std::vector<int64_t> batches = {1};
+  /// Measured runs of each, after one that is not.
   int runs = 3;
+  /// Make the weights up, on the device.
+  bool synthetic = false;
   bool json = false;
+  /// Also write the results to this file, as JSON; empty for none.
+  std::string output;
 };
-/// Prints prefill and decode rates of a decoder.
+/// Measures prefill and decode of a decoder. InvalidArgument for a prompt or a
+/// batch that the bundle was not compiled for.
 runtime::Status benchModel(const ModelOptions &options);
 
 struct GemmOptions {
@@ -42,6 +49,8 @@ struct GemmOptions {
   double seconds = 0.1;
   int minReplays = 5;
   bool baselines = true;
+  /// Compare results with the reference, and measure nothing.
+  bool checkOnly = false;
   /// The library of the baselines or its folder; empty to search for it.
   std::string cublas;
   bool json = false;

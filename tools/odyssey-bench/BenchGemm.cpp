@@ -14,8 +14,10 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <map>
 #include <tuple>
+#include <unistd.h>
 
 using namespace odyssey;
 using namespace odyssey::bench;
@@ -37,7 +39,7 @@ class ProductOperands {
 public:
   explicit ProductOperands(Device &device)
       : x(device), xPadded(device), xHalf(device), xScales(device),
-        weightScales(device), bias(device), result(device) {}
+        weightScales(device), bias(device), residual(device), result(device) {}
 
   Status prepare(const ProductPlan &product, int64_t maxTokens);
 
@@ -50,10 +52,11 @@ public:
             weights,
             weightScales.address(),
             bias.address(),
+            residual.address(),
             result.address()};
   }
   HostOperands host(int64_t m, const PatternBuffer &weights, size_t offset,
-                    bool hasBias) const {
+                    bool withExtras) const {
     return {m,
             product.n,
             product.k,
@@ -61,7 +64,8 @@ public:
             &halfBytes,
             &xScaleValues,
             &weightScaleValues,
-            hasBias ? &biasBytes : nullptr,
+            withExtras && has("bias") ? &biasBytes : nullptr,
+            withExtras && has("residual") ? &residualBytes : nullptr,
             &weights,
             offset};
   }
@@ -72,10 +76,16 @@ public:
   DeviceAddress output() const { return result.address(); }
 
 private:
+  bool has(const char *operand) const {
+    return std::find(product.operands.begin(), product.operands.end(),
+                     operand) != product.operands.end();
+  }
+
   ProductPlan product;
-  std::vector<uint8_t> xBytes, halfBytes, biasBytes;
+  std::vector<uint8_t> xBytes, halfBytes, biasBytes, residualBytes;
   std::vector<float> xScaleValues, weightScaleValues;
-  PatternBuffer x, xPadded, xHalf, xScales, weightScales, bias, result;
+  PatternBuffer x, xPadded, xHalf, xScales, weightScales, bias, residual,
+      result;
   /// By the tokens of a tile.
   std::map<int64_t, PatternBuffer> xSwizzled;
 };
@@ -112,6 +122,11 @@ Status ProductOperands::prepare(const ProductPlan &plan, int64_t maxTokens) {
   ODYSSEY_RETURN_IF_ERROR(weightScales.reserve(
       n * sizeof(float), bytesOf(weightScaleValues), "scales of weights"));
   ODYSSEY_RETURN_IF_ERROR(bias.reserve(biasBytes.size(), biasBytes, "bias"));
+  if (has("residual")) {
+    residualBytes = randomHalves(rows * n, /*seed=*/8);
+    ODYSSEY_RETURN_IF_ERROR(
+        residual.reserve(residualBytes.size(), residualBytes, "residual"));
+  }
   // int32 for the int8 baseline.
   return result.reserve(rows * n * sizeof(int32_t),
                         std::vector<uint8_t>(size_t(1) << 20, 0xff), "result");
@@ -147,6 +162,8 @@ private:
   using ShapeKey = std::tuple<int64_t, int64_t, int64_t>;
 
   void loadBaselines();
+  std::vector<int64_t> tokensOf(const LoadedBundle &bundle,
+                                const ProductSite &site) const;
   Status runSite(LoadedBundle &bundle, const ProductSite &site);
   Status runProduct(LoadedBundle &bundle, const ProductSite &site,
                     ProductOperands &operands, int64_t tokens);
@@ -172,8 +189,8 @@ private:
 };
 
 void GemmBenchmark::loadBaselines() {
-  if (!options.baselines) {
-    report.baselineLibrary = "none (--no-baselines)";
+  if (!options.baselines || options.checkOnly) {
+    report.baselineLibrary = "none (not asked for)";
     return;
   }
   auto loaded = CublasLt::load(options.cublas, device);
@@ -218,9 +235,7 @@ Status GemmBenchmark::measureKernel(LoadedBundle &bundle,
         launch, result.m,
         operands.addresses(swizzled, bytes.address() + offset));
   };
-  bool hasBias = std::find(product.operands.begin(), product.operands.end(),
-                           "bias") != product.operands.end();
-  /// Runs the product of one copy, or takes what is there, and compares.
+  // Runs the product of one copy, or takes what is there, and compares.
   auto check = [&](int copy, bool run) -> Status {
     if (run) {
       size_t resultBytes = static_cast<size_t>(result.m * result.n) * 2;
@@ -229,14 +244,17 @@ Status GemmBenchmark::measureKernel(LoadedBundle &bundle,
           device.fill(operands.output(), 0xff, resultBytes));
       ODYSSEY_RETURN_IF_ERROR(enqueue(copy));
     }
-    HostOperands host = operands.host(
-        result.m, bytes, static_cast<size_t>(copy) * stride, hasBias);
+    HostOperands host =
+        operands.host(result.m, bytes, static_cast<size_t>(copy) * stride,
+                      /*withExtras=*/true);
     ODYSSEY_ASSIGN_OR_RETURN(
         int64_t compared, checkW4A8(device, host, product, operands.output()));
     result.samples += compared;
     return Status::success();
   };
   ODYSSEY_RETURN_IF_ERROR(check(0, /*run=*/true));
+  if (options.checkOnly)
+    return check(copies - 1, /*run=*/true);
   ODYSSEY_ASSIGN_OR_RETURN(Timing timing,
                            measure(device, enqueue, measureOptions(copies, 1)));
   // The last launch of a graph was on the last copy.
@@ -285,7 +303,7 @@ Status GemmBenchmark::measureAlgorithms(const CublasLtProduct &product,
     return failure;
   ODYSSEY_ASSIGN_OR_RETURN(Timing timing, time(*best, 1));
   HostOperands host = operands.host(
-      m, arena, static_cast<size_t>(copies - 1) * stride, /*hasBias=*/false);
+      m, arena, static_cast<size_t>(copies - 1) * stride, /*withExtras=*/false);
   ODYSSEY_RETURN_IF_ERROR((half ? checkHalf(device, host, operands.output())
                                 : checkInt8(device, host, operands.output()))
                               .status());
@@ -340,7 +358,8 @@ Status GemmBenchmark::runProduct(LoadedBundle &bundle, const ProductSite &site,
   if (!launch.step)
     return Status::success();
   GemmResult result;
-  result.bundle = bundle.bundle().path();
+  result.bundle =
+      std::filesystem::path(bundle.bundle().path()).filename().string();
   result.function = bundle.plan().functions[site.function].name;
   result.kernel = bundle.plan().kernels[launch.step->kernel].name;
   result.m = tokens;
@@ -365,16 +384,25 @@ Status GemmBenchmark::runProduct(LoadedBundle &bundle, const ProductSite &site,
   return lost ? status : Status::success();
 }
 
+/// Kernels of a pack are made for one number of tokens each; else what the user
+/// wants.
+std::vector<int64_t> GemmBenchmark::tokensOf(const LoadedBundle &bundle,
+                                             const ProductSite &site) const {
+  if (!bundle.bundle().section("pack.json"))
+    return options.tokens;
+  return {bundle.plan().functions[site.function].maxTokens()};
+}
+
 Status GemmBenchmark::runSite(LoadedBundle &bundle, const ProductSite &site) {
   if (options.n.value_or(site.product.n) != site.product.n ||
       options.k.value_or(site.product.k) != site.product.k)
     return Status::success();
+  std::vector<int64_t> counts = tokensOf(bundle, site);
   ProductOperands operands(device);
-  ODYSSEY_RETURN_IF_ERROR(
-      operands.prepare(site.product, *std::max_element(options.tokens.begin(),
-                                                       options.tokens.end())));
-  for (int64_t tokens : options.tokens) {
-    if (!options.json)
+  ODYSSEY_RETURN_IF_ERROR(operands.prepare(
+      site.product, *std::max_element(counts.begin(), counts.end())));
+  for (int64_t tokens : counts) {
+    if (!options.json && isatty(STDERR_FILENO))
       std::fprintf(stderr, "odyssey-bench: %lld x %lld x %lld\r",
                    static_cast<long long>(tokens),
                    static_cast<long long>(site.product.n),
@@ -411,7 +439,7 @@ Status bench::benchGemm(const GemmOptions &options) {
       writeJson(toJson(report), options.json, options.output));
   ODYSSEY_RETURN_IF_ERROR(status);
   for (const GemmResult &result : report.results)
-    if (!result.timing)
+    if (!result.error.empty())
       return dataLoss("kernel '" + result.kernel + "' for " +
                       std::to_string(result.m) + " tokens: " + result.error);
   return Status::success();

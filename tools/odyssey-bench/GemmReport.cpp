@@ -10,7 +10,7 @@ using namespace odyssey;
 using namespace odyssey::bench;
 using Json = nlohmann::ordered_json;
 
-static Json timingJson(const Timing &timing) {
+Json bench::toJson(const Timing &timing) {
   return {{"median", timing.median},
           {"p10", timing.low},
           {"p90", timing.high},
@@ -34,7 +34,7 @@ Json bench::toJson(const runtime::DeviceProperties &device,
 static Json baselineJson(const BaselineResult &baseline) {
   Json json;
   if (baseline.timing) {
-    json["seconds"] = timingJson(*baseline.timing);
+    json["seconds"] = toJson(*baseline.timing);
     json["tokens"] = baseline.tokens;
     json["algorithms"] = baseline.algorithms;
   } else {
@@ -57,16 +57,16 @@ static Json resultJson(const GemmResult &result) {
   if (result.floorSeconds > 0)
     json["floor_seconds"] = result.floorSeconds;
   if (result.timing) {
-    json["seconds"] = timingJson(*result.timing);
+    json["seconds"] = toJson(*result.timing);
     json["bytes_per_second"] = result.work.bytes / result.timing->median;
     json["operations_per_second"] =
         result.work.operations / result.timing->median;
     if (result.floorSeconds > 0)
       json["percent_of_floor"] =
           100 * result.floorSeconds / result.timing->median;
-  } else {
-    json["error"] = result.error;
   }
+  if (!result.error.empty())
+    json["error"] = result.error;
   for (const BaselineResult &baseline : result.baselines)
     json["baselines"][baseline.name] = baselineJson(baseline);
   return json;
@@ -110,7 +110,11 @@ void bench::printTable(const GemmReport &report) {
                 static_cast<long long>(result.n),
                 static_cast<long long>(result.k));
     if (!result.timing) {
-      std::printf("%s\n", result.error.c_str());
+      if (result.error.empty())
+        std::printf("equal (%lld outputs)\n",
+                    static_cast<long long>(result.samples));
+      else
+        std::printf("%s\n", result.error.c_str());
       continue;
     }
     const Timing &timing = *result.timing;

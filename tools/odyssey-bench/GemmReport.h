@@ -54,6 +54,7 @@ struct GemmReport {
 };
 
 nlohmann::ordered_json toJson(const GemmReport &report);
+nlohmann::ordered_json toJson(const Timing &timing);
 nlohmann::ordered_json toJson(const runtime::DeviceProperties &device,
                               const Peaks &peaks);
 void printTable(const GemmReport &report);

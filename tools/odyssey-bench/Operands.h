@@ -5,7 +5,8 @@
 //
 //   weights   an arena many times as large as the cache; copies of a matrix lie
 //             in it one after the other and are used in turn
-//   others    activations, scales, bias and the result; as after the kernel
+//   others    activations, scales, bias, residual and the result; as after the
+//   kernel
 //             in front in a model they may be in the cache
 //
 // Any byte is a pair of 4-bit weights, and any is one of 8 bits, so that one
@@ -27,7 +28,7 @@ namespace odyssey::bench {
 
 struct OperandAddresses {
   runtime::DeviceAddress x = 0, xScales = 0, weights = 0, weightScales = 0,
-                         bias = 0, result = 0;
+                         bias = 0, residual = 0, result = 0;
 };
 
 /// A device buffer filled by repeating a block of host memory.

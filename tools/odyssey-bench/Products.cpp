@@ -110,6 +110,8 @@ Status LoadedBundle::launch(const ProductLaunch &product, int64_t tokens,
       return operands.weightScales;
     if (name == "bias")
       return operands.bias;
+    if (name == "residual")
+      return operands.residual;
     return name == "result" ? operands.result : 0;
   };
   arguments.clear();

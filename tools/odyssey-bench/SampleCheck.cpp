@@ -30,6 +30,12 @@ std::vector<int64_t> bench::sampleIndices(int64_t size, int64_t count) {
   return indices;
 }
 
+/// The fp16 number at `index` of an array of bytes.
+static float halfAt(const std::vector<uint8_t> &bytes, int64_t index) {
+  size_t at = 2 * static_cast<size_t>(index);
+  return halfToFloat(static_cast<uint16_t>(bytes[at] | bytes[at + 1] << 8));
+}
+
 /// A value of 8 bits of the activations.
 static int32_t activation(const HostOperands &operands, int64_t row,
                           int64_t k) {
@@ -84,11 +90,11 @@ Result<int64_t> bench::checkW4A8(Device &device, const HostOperands &operands,
     float value = static_cast<float>(sum) *
                   ((*operands.weightScales)[static_cast<size_t>(n)] / 16);
     value *= (*operands.xScales)[static_cast<size_t>(m)];
-    if (operands.bias) {
-      const std::vector<uint8_t> &bias = *operands.bias;
-      size_t at = 2 * static_cast<size_t>(n);
-      value += halfToFloat(static_cast<uint16_t>(bias[at] | bias[at + 1] << 8));
-    }
+    if (operands.bias)
+      value += halfAt(*operands.bias, n);
+    if (operands.residual)
+      value =
+          roundToHalf(value) + halfAt(*operands.residual, m * operands.n + n);
     return floatToHalf(value);
   };
   return checkSamples(device, operands, result, sizeof(uint16_t), expected,
@@ -134,10 +140,8 @@ Result<int64_t> bench::checkHalf(Device &device, const HostOperands &operands,
         operands.weightsOffset + 2 * static_cast<size_t>(n * operands.k);
     const std::vector<uint8_t> &x = *operands.xHalf;
     for (int64_t k = 0; k < operands.k; ++k) {
-      size_t at = 2 * static_cast<size_t>(m * operands.k + k);
       double product =
-          static_cast<double>(
-              halfToFloat(static_cast<uint16_t>(x[at] | x[at + 1] << 8))) *
+          static_cast<double>(halfAt(x, m * operands.k + k)) *
           halfToFloat(operands.weights->half(row + 2 * static_cast<size_t>(k)));
       sum.value += product;
       sum.magnitude += std::fabs(product);

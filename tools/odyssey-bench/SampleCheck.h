@@ -25,8 +25,8 @@ struct HostOperands {
   /// baseline.
   const std::vector<uint8_t> *x = nullptr, *xHalf = nullptr;
   const std::vector<float> *xScales = nullptr, *weightScales = nullptr;
-  /// fp16, or null.
-  const std::vector<uint8_t> *bias = nullptr;
+  /// fp16, [n] and [m, n], or null.
+  const std::vector<uint8_t> *bias = nullptr, *residual = nullptr;
   /// The matrix begins at this offset of the buffer.
   const PatternBuffer *weights = nullptr;
   size_t weightsOffset = 0;

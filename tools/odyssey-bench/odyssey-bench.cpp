@@ -30,12 +30,27 @@ int main(int argc, char **argv) {
       ->required();
   modelCommand->add_option("--device", model.device,
                            "auto, cuda, cuda:N or emulator");
-  modelCommand->add_option("--prompt-tokens", model.promptTokens)
+  modelCommand
+      ->add_option("--prompt-tokens", model.promptTokens,
+                   "Length of the prompts (default: 1024)")
       ->check(CLI::PositiveNumber);
-  modelCommand->add_option("--decode-tokens", model.decodeTokens)
+  modelCommand
+      ->add_option("--decode-tokens", model.decodeTokens,
+                   "Decode steps (default: 128)")
       ->check(CLI::PositiveNumber);
-  modelCommand->add_option("--runs", model.runs)->check(CLI::PositiveNumber);
+  modelCommand
+      ->add_option("--batch", model.batches,
+                   "Sequences at once, one or more numbers (default: 1)")
+      ->delimiter(',')
+      ->check(CLI::PositiveNumber);
+  modelCommand->add_option("--runs", model.runs, "Measured runs (default: 3)")
+      ->check(CLI::PositiveNumber);
+  modelCommand->add_flag("--synthetic", model.synthetic,
+                         "Make up the weights, on the device: for bundles "
+                         "compiled with --weights=none");
   modelCommand->add_flag("--json", model.json, "Print JSON");
+  modelCommand->add_option("-o,--output", model.output,
+                           "Also write JSON to this file");
 
   bench::GemmOptions gemm;
   CLI::App *gemmCommand = app.add_subcommand(
@@ -65,6 +80,8 @@ int main(int argc, char **argv) {
   gemmCommand->add_option("--cublas", gemm.cublas,
                           "libcublasLt.so or its folder (default: search for "
                           "it)");
+  gemmCommand->add_flag("--check-only", gemm.checkOnly,
+                        "Compare results with the reference, measure nothing");
   gemmCommand->add_flag("--json", gemm.json, "Print JSON");
   gemmCommand->add_option("-o,--output", gemm.output,
                           "Also write JSON to this file");

@@ -35,6 +35,15 @@ struct KernelTime {
 /// By KernelPlan::kind.
 using KernelTimes = std::map<std::string, KernelTime>;
 
+/// Where the weights of an Executor come from.
+enum class WeightSource {
+  /// The bundle; one without weights cannot run.
+  Bundle,
+  /// Made up on the device, for measurements: any bundle runs, and what it
+  /// computes has no meaning.
+  Synthetic,
+};
+
 class Executor {
 public:
   /// How long the parts of `create` took, in seconds.
@@ -55,7 +64,8 @@ public:
   /// FailedPrecondition when the bundle is for another target than the device
   /// or has no weights; otherwise what the device reports.
   static Result<std::unique_ptr<Executor>>
-  create(std::shared_ptr<const Bundle> bundle, std::shared_ptr<Device> device);
+  create(std::shared_ptr<const Bundle> bundle, std::shared_ptr<Device> device,
+         WeightSource weights = WeightSource::Bundle);
   ~Executor();
 
   const Bundle &bundle() const;

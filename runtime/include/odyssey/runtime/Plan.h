@@ -59,7 +59,7 @@ struct ProductPlan {
   /// Tokens of a tile of swizzled activations (lib/Layout), or 0 for rows.
   int64_t swizzledTokens = 0;
   /// What the kernel's first arguments are: "x", "x_scales", "weights",
-  /// "weight_scales", "bias" where there is one, "result".
+  /// "weight_scales", "bias" and "residual" where there is one, "result".
   std::vector<std::string> operands;
 };
 

@@ -47,7 +47,8 @@ public:
   /// Loads the bundle on the device. FailedPrecondition when it holds no
   /// decoder or does not run on this device.
   static Result<std::unique_ptr<Session>>
-  create(std::shared_ptr<const Bundle> bundle, std::shared_ptr<Device> device);
+  create(std::shared_ptr<const Bundle> bundle, std::shared_ptr<Device> device,
+         WeightSource weights = WeightSource::Bundle);
   ~Session();
 
   const DecoderPlan &model() const;
