@@ -62,6 +62,10 @@ struct GemmOptions {
 /// DataLoss when a result is wrong; what was measured is written all the same.
 runtime::Status benchGemm(const GemmOptions &options);
 
+/// Prints the facts of a device as JSON, or writes them to `output`.
+runtime::Status describeDevice(const std::string &device,
+                               const std::string &output);
+
 } // namespace odyssey::bench
 
 #endif // ODYSSEY_TOOLS_ODYSSEYBENCH_BENCH_H

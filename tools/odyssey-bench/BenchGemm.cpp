@@ -381,6 +381,9 @@ Status GemmBenchmark::runProduct(LoadedBundle &bundle, const ProductSite &site,
     lost = !measured.ok();
   }
   report.results.push_back(std::move(result));
+  // What has been measured is on disk, whatever comes next.
+  ODYSSEY_RETURN_IF_ERROR(
+      writeJson(toJson(report), /*print=*/false, options.output));
   return lost ? status : Status::success();
 }
 

@@ -23,6 +23,14 @@ int main(int argc, char **argv) {
       ->check(CLI::PositiveNumber);
   emulatorCommand->add_flag("--json", emulator.json, "Print JSON");
 
+  std::string deviceName = "auto", deviceOutput;
+  CLI::App *deviceCommand = app.add_subcommand(
+      "device", "What a device is and announces, as JSON");
+  deviceCommand->add_option("--device", deviceName,
+                            "auto, cuda, cuda:N or emulator");
+  deviceCommand->add_option("-o,--output", deviceOutput,
+                            "Write to this file instead");
+
   bench::ModelOptions model;
   CLI::App *modelCommand =
       app.add_subcommand("model", "Prefill and decode of a bundle");
@@ -92,8 +100,10 @@ int main(int argc, char **argv) {
     return app.exit(error) == 0 ? 0 : 2;
   }
   runtime::Status status = *emulatorCommand ? bench::benchEmulator(emulator)
-                           : *gemmCommand   ? bench::benchGemm(gemm)
-                                            : bench::benchModel(model);
+                           : *deviceCommand
+                               ? bench::describeDevice(deviceName, deviceOutput)
+                           : *gemmCommand ? bench::benchGemm(gemm)
+                                          : bench::benchModel(model);
   if (!status.ok()) {
     std::fprintf(stderr, "odyssey-bench: error: %s\n",
                  status.message().c_str());

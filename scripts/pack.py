@@ -1,0 +1,225 @@
+"""Makes the folder that gpu-check needs: programs, bundles, candidate kernels, scripts.
+
+usage: pack.py --build BUILD [--quick] [--data DATA] [--smollm2 GGUF] FOLDER
+
+Everything is compiled here; on the machine with the GPU nothing is. The folder must not grow over
+60 MB. SmolLM2's bundle, 110 MB, does not fit: it is written to FOLDER-large, where gpu-check looks
+for it. With --quick only what `gpu-check --quick` runs is made.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+MAX_BYTES = 60_000_000
+TARGETS = ("sm_80", "sm_90a")
+PROGRAMS = ("bin/odyssey-run", "bin/odyssey-bench", "bin/odyssey-tune", "test/unit/DeviceTests")
+# Model shapes whose products, and whose whole step, are measured.
+PRODUCT_SHAPES = ("llama-2-7b", "llama-3-8b")
+MODELS = {"llama-2-7b": (1, 8), "llama-3-8b": (1, 8)}
+TUNED = "llama-2-7b"
+
+
+class Packer:
+    def __init__(self, arguments):
+        self.root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+        self.build = os.path.abspath(arguments.build)
+        self.folder = os.path.abspath(arguments.folder)
+        self.quick = arguments.quick
+        self.data = arguments.data
+        self.smollm2 = arguments.smollm2
+        self.bundles = []
+
+    def tool(self, name):
+        return os.path.join(self.build, "bin", name)
+
+    def run(self, *command):
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode != 0:
+            sys.exit(f"pack: {os.path.basename(command[0])} failed: {done.stderr.strip()}")
+        return done.stdout
+
+    def knows_target(self, target):
+        """Whether the compiler makes code for `target`."""
+        command = [self.tool("odyssey-compile"), os.path.join(self.root, "examples/matmul.mlir")]
+        command += [f"--target={target}", "--emit=mlir", "-o", "-"]
+        return subprocess.run(command, capture_output=True).returncode == 0
+
+    def copy_programs(self):
+        os.makedirs(os.path.join(self.folder, "bin"))
+        for program in PROGRAMS:
+            source = os.path.join(self.build, program)
+            if not os.path.exists(source):
+                print(f"pack: {program} has not been built, it is left out", file=sys.stderr)
+                continue
+            target = os.path.join(self.folder, "bin", os.path.basename(program))
+            shutil.copy(source, target)
+            strip = shutil.which("strip") or "/usr/lib/llvm-22/bin/llvm-strip"
+            self.run(strip, target)
+
+    def compile(self, source, name, target, *options, large=False, **facts):
+        """Compiles one bundle into the folder and puts it on the list."""
+        file = f"bundles/{name}.{target}.odyssey"
+        path = os.path.join(self.folder, file)
+        if large:
+            os.makedirs(self.folder + "-large", exist_ok=True)
+            path = os.path.join(self.folder + "-large", os.path.basename(file))
+        self.run(
+            self.tool("odyssey-compile"), source, f"--target={target}", "-o", path, "--quiet", *options
+        )
+        self.bundles.append({"file": file, "model": name, "target": target, **facts})
+        return path
+
+    def text_bundle(self, checkpoint, name, target, prompt, max_tokens, *options, **facts):
+        """A bundle with weights, and what the emulator says when it is asked to continue."""
+        path = self.compile(
+            checkpoint,
+            name,
+            target,
+            *options,
+            kind="text",
+            prompt=prompt,
+            max_tokens=max_tokens,
+            required_characters=40,
+            **facts,
+        )
+        command = [self.tool("odyssey-run"), path, "--device=emulator", "--prompt", prompt]
+        command += ["--temperature", "0", "--quiet", "--max-tokens", str(max_tokens)]
+        self.bundles[-1]["text"] = self.run(*command).rstrip("\n")
+
+    def quantize(self, source, name, *options):
+        folder = os.path.join(self.folder, "checkpoints", name)
+        os.makedirs(os.path.dirname(folder), exist_ok=True)
+        self.run(self.tool("odyssey-quantize"), source, "-o", folder, "--quiet", *options)
+        return folder
+
+    def add_texts(self, targets):
+        stories = os.path.join(self.data or "", "stories260K/stories260K.gguf")
+        if os.path.exists(stories):
+            checkpoint = self.quantize(stories, "stories260K", "--recipe=rtn")
+            for target in targets:
+                self.text_bundle(
+                    checkpoint, "stories260K", target, "Once upon a time", 60, quick=True
+                )
+                if self.quick:
+                    self.compile(
+                        checkpoint,
+                        "stories260K-shape",
+                        target,
+                        "--weights=none",
+                        kind="model",
+                        batches=[1],
+                        quick=True,
+                    )
+        else:
+            print(f"pack: no {stories}, no text of stories260K is checked", file=sys.stderr)
+        if self.smollm2 and not self.quick:
+            checkpoint = self.quantize(self.smollm2, "smollm2", "--recipe=rtn")
+            for target in targets:
+                self.text_bundle(
+                    checkpoint,
+                    "smollm2-135m",
+                    target,
+                    "The capital of France is",
+                    24,
+                    "--max-context=1024",
+                    large=True,
+                    quick=False,
+                )
+
+    def add_shapes(self, targets):
+        small = os.path.join(self.root, "examples/llama-layer.mlir")
+        for target in targets:
+            self.compile(
+                small, "llama-layer", target, "--weights=none", kind="shapes", quick=True
+            )
+            if self.quick:
+                continue
+            for shape, batches in MODELS.items():
+                self.compile(
+                    shape,
+                    shape,
+                    target,
+                    "--weights=none",
+                    "--max-context=2048",
+                    f"--max-batch={max(batches)}",
+                    kind="model",
+                    batches=batches,
+                    quick=False,
+                )
+                if shape in PRODUCT_SHAPES:
+                    self.bundles.append({**self.bundles[-1], "kind": "shapes"})
+
+    def add_packs(self, targets):
+        if not os.path.exists(self.tool("odyssey-tune")):
+            return
+        os.makedirs(os.path.join(self.folder, "packs"))
+        for target in targets:
+            file = f"packs/gemm.{target}.pack"
+            shapes, options = ("192x64", ["--buckets=1,16"]) if self.quick else (TUNED, [])
+            self.run(
+                self.tool("odyssey-compile"),
+                shapes,
+                "--emit=pack",
+                f"--target={target}",
+                "-o",
+                os.path.join(self.folder, file),
+                f"--candidates={2 if self.quick else 8}",
+                *options,
+            )
+            self.bundles.append(
+                {"file": file, "model": "candidates", "target": target, "kind": "pack", "quick": True}
+            )
+
+    def make(self):
+        for folder in (self.folder, self.folder + "-large"):
+            shutil.rmtree(folder, ignore_errors=True)
+        os.makedirs(os.path.join(self.folder, "bundles"))
+        targets = [t for t in TARGETS[: 1 if self.quick else None] if self.knows_target(t)]
+        self.copy_programs()
+        self.add_texts(targets)
+        self.add_shapes(targets)
+        self.add_packs(targets)
+        shutil.rmtree(os.path.join(self.folder, "checkpoints"), ignore_errors=True)
+        scripts = os.path.join(self.folder, "benchmarks")
+        os.makedirs(scripts)
+        for name in ("common.py", "hf_baseline.py", "peer_humming.py"):
+            shutil.copy(os.path.join(self.root, "benchmarks", name), scripts)
+        check = os.path.join(self.folder, "gpu-check")
+        shutil.copy(os.path.join(self.root, "scripts/gpu_check.py"), check)
+        os.chmod(check, 0o755)
+        commit = subprocess.run(
+            ["git", "-C", self.root, "rev-parse", "HEAD"], capture_output=True, text=True
+        ).stdout.strip()
+        manifest = {"format": 1, "commit": commit or "unknown", "bundles": self.bundles}
+        with open(os.path.join(self.folder, "manifest.json"), "w", encoding="utf-8") as file:
+            json.dump(manifest, file, indent=1)
+            file.write("\n")
+        self.report()
+
+    def report(self):
+        size = sum(
+            os.path.getsize(os.path.join(folder, name))
+            for folder, _, names in os.walk(self.folder)
+            for name in names
+        )
+        print(f"{self.folder}: {size / 1e6:.1f} MB, {len(self.bundles)} bundles")
+        if size > MAX_BYTES:
+            sys.exit(f"pack: {size} bytes are more than the {MAX_BYTES} that a pack may have")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("folder", metavar="FOLDER")
+    parser.add_argument("--build", required=True, help="build folder")
+    parser.add_argument("--quick", action="store_true", help="only what gpu-check --quick runs")
+    parser.add_argument("--data", help="folder with stories260K")
+    parser.add_argument("--smollm2", help="GGUF file of SmolLM2-135M-Instruct")
+    Packer(parser.parse_args()).make()
+
+
+if __name__ == "__main__":
+    main()
