@@ -35,6 +35,7 @@ if os.path.isdir(data):
     config.substitutions.append(("%data", os.path.abspath(data)))
 
 config.substitutions.append(("%source", config.odyssey_source))
+config.substitutions.append(("%build", config.odyssey_build))
 # A program that must fail with this exit code: `%exits 1 odyssey-compile ...`.
 config.substitutions.append(
     ("%exits", f"bash {config.odyssey_source}/test/exits.sh")

@@ -31,8 +31,9 @@ struct ModelOptions {
   /// Make the weights up, on the device.
   bool synthetic = false;
   bool json = false;
-  /// Also write the results to this file, as JSON; empty for none.
-  std::string output;
+  /// Also write the results to this file, as JSON, and charts to that one, as
+  /// SVG; empty for none.
+  std::string output, plot;
 };
 /// Measures prefill and decode of a decoder. InvalidArgument for a prompt or a
 /// batch that the bundle was not compiled for.
@@ -54,8 +55,8 @@ struct GemmOptions {
   /// The library of the baselines or its folder; empty to search for it.
   std::string cublas;
   bool json = false;
-  /// Also write the results to this file, as JSON; empty for none.
-  std::string output;
+  /// As for models.
+  std::string output, plot;
 };
 /// Measures every W4A8 product of the bundles, each first compared with the
 /// reference, and the vendor's products of the same shapes beside them.

@@ -4,6 +4,7 @@
 #include "CublasLt.h"
 #include "GemmReport.h"
 #include "Output.h"
+#include "Plots.h"
 #include "Products.h"
 #include "SampleCheck.h"
 
@@ -222,7 +223,9 @@ Status GemmBenchmark::measureKernel(LoadedBundle &bundle,
                                     GemmResult &result) {
   const ProductPlan &product = site.product;
   size_t stride = copyStride(packedBytes(product));
-  int copies = rotatingCopies(stride, device.properties().cacheBytes);
+  int copies = options.checkOnly
+                   ? 2
+                   : rotatingCopies(stride, device.properties().cacheBytes);
   ODYSSEY_RETURN_IF_ERROR(bytes.reserve(static_cast<size_t>(copies) * stride,
                                         randomBytes(kPatternBytes, /*seed=*/6),
                                         "weights"));
@@ -440,6 +443,8 @@ Status bench::benchGemm(const GemmOptions &options) {
     printTable(report);
   ODYSSEY_RETURN_IF_ERROR(
       writeJson(toJson(report), options.json, options.output));
+  if (!options.plot.empty())
+    ODYSSEY_RETURN_IF_ERROR(plotDocument(toJson(report), options.plot));
   ODYSSEY_RETURN_IF_ERROR(status);
   for (const GemmResult &result : report.results)
     if (!result.error.empty())

@@ -4,6 +4,7 @@
 #include "GemmReport.h"
 #include "Measure.h"
 #include "Output.h"
+#include "Plots.h"
 #include "ProcessTime.h"
 #include "Roofline.h"
 
@@ -211,5 +212,7 @@ Status bench::benchModel(const ModelOptions &options) {
       printResult(json["results"].back());
   }
   ODYSSEY_RETURN_IF_ERROR(writeJson(json, options.json, options.output));
+  if (!options.plot.empty())
+    ODYSSEY_RETURN_IF_ERROR(plotDocument(json, options.plot));
   return status;
 }

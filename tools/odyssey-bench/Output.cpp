@@ -15,8 +15,10 @@ Status bench::writeJson(const nlohmann::ordered_json &json, bool print,
   std::string text = json.dump(2) + "\n";
   if (print)
     std::fputs(text.c_str(), stdout);
-  if (file.empty())
-    return Status::success();
+  return file.empty() ? Status::success() : writeFile(text, file);
+}
+
+Status bench::writeFile(const std::string &text, const std::string &file) {
   std::ofstream stream(file, std::ios::binary);
   stream << text;
   stream.close();

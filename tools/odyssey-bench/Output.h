@@ -16,6 +16,9 @@ namespace odyssey::bench {
 runtime::Status writeJson(const nlohmann::ordered_json &json, bool print,
                           const std::string &file);
 
+/// Writes `text` to `file`. IoError when it cannot be written.
+runtime::Status writeFile(const std::string &text, const std::string &file);
+
 } // namespace odyssey::bench
 
 #endif // ODYSSEY_TOOLS_ODYSSEYBENCH_OUTPUT_H

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <map>
 
 using namespace odyssey;
 using namespace odyssey::bench;
@@ -76,17 +77,24 @@ Result<int64_t> bench::checkW4A8(Device &device, const HostOperands &operands,
                                  const ProductPlan &product,
                                  DeviceAddress result) {
   layout::PackedWeights packed{operands.n, operands.k, product.panelChannels};
-  auto expected = [&](int64_t m, int64_t n) {
-    int32_t sum = 0;
-    for (int64_t k = 0; k < operands.k; ++k) {
+  // Rows of 16 times the weight, as the kernel unpacks it.
+  std::map<int64_t, std::vector<int8_t>> rows;
+  auto weightsOf = [&](int64_t n) -> const std::vector<int8_t> & {
+    auto [row, isNew] = rows.try_emplace(n);
+    for (int64_t k = 0; isNew && k < operands.k; ++k) {
       layout::NibblePosition at = packed.position(n, k);
       uint8_t byte = operands.weights->byte(operands.weightsOffset +
                                             static_cast<size_t>(at.byte));
-      // 16 times the weight, as the kernel unpacks it.
-      int8_t weight =
-          static_cast<int8_t>(at.high ? byte & 0xf0 : byte << 4 & 0xf0);
-      sum += activation(operands, m, k) * weight;
+      row->second.push_back(
+          static_cast<int8_t>(at.high ? byte & 0xf0 : byte << 4 & 0xf0));
     }
+    return row->second;
+  };
+  auto expected = [&](int64_t m, int64_t n) {
+    const std::vector<int8_t> &weights = weightsOf(n);
+    int32_t sum = 0;
+    for (int64_t k = 0; k < operands.k; ++k)
+      sum += activation(operands, m, k) * weights[static_cast<size_t>(k)];
     float value = static_cast<float>(sum) *
                   ((*operands.weightScales)[static_cast<size_t>(n)] / 16);
     value *= (*operands.xScales)[static_cast<size_t>(m)];

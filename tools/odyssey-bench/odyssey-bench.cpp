@@ -1,6 +1,7 @@
 //===- odyssey-bench.cpp - Measures devices and models --------------------===//
 
 #include "Bench.h"
+#include "Plots.h"
 
 #include <CLI/CLI.hpp>
 
@@ -59,6 +60,8 @@ int main(int argc, char **argv) {
   modelCommand->add_flag("--json", model.json, "Print JSON");
   modelCommand->add_option("-o,--output", model.output,
                            "Also write JSON to this file");
+  modelCommand->add_option("--plot", model.plot,
+                           "Also write charts to this SVG file");
 
   bench::GemmOptions gemm;
   CLI::App *gemmCommand = app.add_subcommand(
@@ -93,17 +96,35 @@ int main(int argc, char **argv) {
   gemmCommand->add_flag("--json", gemm.json, "Print JSON");
   gemmCommand->add_option("-o,--output", gemm.output,
                           "Also write JSON to this file");
+  gemmCommand->add_option("--plot", gemm.plot,
+                          "Also write charts to this SVG file: times over M, "
+                          "and a roofline");
+
+  std::vector<std::string> plotInputs;
+  std::string plotOutput;
+  CLI::App *plotCommand = app.add_subcommand(
+      "plot", "Charts of results that were written before, also of scripts in "
+              "benchmarks/");
+  plotCommand->add_option("FILE.json", plotInputs, "Results")->required();
+  plotCommand->add_option("-o,--output", plotOutput, "The SVG file to write")
+      ->required();
 
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError &error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
-  runtime::Status status = *emulatorCommand ? bench::benchEmulator(emulator)
-                           : *deviceCommand
-                               ? bench::describeDevice(deviceName, deviceOutput)
-                           : *gemmCommand ? bench::benchGemm(gemm)
-                                          : bench::benchModel(model);
+  runtime::Status status;
+  if (*emulatorCommand)
+    status = bench::benchEmulator(emulator);
+  else if (*deviceCommand)
+    status = bench::describeDevice(deviceName, deviceOutput);
+  else if (*gemmCommand)
+    status = bench::benchGemm(gemm);
+  else if (*modelCommand)
+    status = bench::benchModel(model);
+  else
+    status = bench::plotFiles(plotInputs, plotOutput);
   if (!status.ok()) {
     std::fprintf(stderr, "odyssey-bench: error: %s\n",
                  status.message().c_str());

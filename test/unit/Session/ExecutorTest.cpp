@@ -331,6 +331,16 @@ TEST(ExecutorCreateTest, RefusesABundleWithoutWeights) {
   EXPECT_THAT(created.status().message(), HasSubstr("--weights=none"));
 }
 
+TEST(ExecutorCreateTest, ABundleWithoutWeightsRunsWithSyntheticOnes) {
+  auto device = makeDevice();
+  auto created = Executor::create(
+      open(BundleBuilder().plan(plan()).add("code.ptx", "")), device,
+      WeightSource::Synthetic);
+  ASSERT_TRUE(created.ok()) << created.status().message();
+  // Weight, state, workspace.
+  EXPECT_EQ(device->liveBuffers(), 3u);
+}
+
 TEST(ExecutorCreateTest, ReportsAMissingKernel) {
   auto device = makeDevice();
   device->kernels.erase("add");

@@ -58,6 +58,7 @@ TEST(PlanTest, ReadsEverything) {
   EXPECT_EQ(plan->modules[0].cubin, "kernels.sm_80.cubin");
   EXPECT_EQ(plan->modules[0].cubinCapability, 80);
   const KernelPlan &kernel = plan->kernels[0];
+  EXPECT_FALSE(kernel.product.has_value());
   EXPECT_EQ(kernel.name, "matmul");
   EXPECT_EQ(kernel.block.x, 128u);
   EXPECT_EQ(kernel.cluster.x, 2u);
@@ -94,6 +95,28 @@ TEST(PlanTest, ReadsEverything) {
                            {Kind::Tokens, 0},
                            {Kind::I32, -7}}));
   EXPECT_FALSE(plan->model.has_value());
+}
+
+TEST(PlanTest, ReadsWhichProductAKernelComputes) {
+  json plan = smallPlan();
+  plan["kernels"][0]["product"] = json::parse(
+      R"({"n": 200, "k": 172, "weight_bits": 4, "panel_channels": 64,
+          "row_bytes": 192, "operands": ["x", "x_scales", "weights",
+          "weight_scales", "bias", "result"]})");
+  auto read = parsePlan(plan.dump());
+  ASSERT_TRUE(read.ok()) << read.status().message();
+  ASSERT_TRUE(read->kernels[0].product.has_value());
+  const ProductPlan &product = *read->kernels[0].product;
+  EXPECT_EQ(product.n, 200);
+  EXPECT_EQ(product.k, 172);
+  EXPECT_EQ(product.weightBits, 4);
+  EXPECT_EQ(product.panelChannels, 64);
+  EXPECT_EQ(product.rowBytes, 192);
+  EXPECT_EQ(product.operands[4], "bias");
+
+  plan["kernels"][0]["product"]["row_bytes"] = 171;
+  EXPECT_THAT(parsePlan(plan.dump()).status().message(),
+              HasSubstr("kernels[0].product.row_bytes"));
 }
 
 TEST(PlanTest, ReadsAFunctionWithoutDynamicSize) {
