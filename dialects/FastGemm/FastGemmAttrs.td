@@ -35,15 +35,19 @@ def FastGemm_ScheduleAttr : FastGemm_Attr<"Schedule", "schedule"> {
     | `k` | input channels | depth of one stage, a multiple of 64 |
     | `channel_warps`, `token_warps` | warps | how a CTA's warps divide its tile |
     | `stages` | stages | buffers of the copies' pipeline in shared memory, 2 to 8 |
-    | `split_k` | CTAs | how many CTAs share one tile's sum over K |
+    | `split_k` | CTAs | how many CTAs share one tile's sum over K, in equal parts |
     | `ctas` | CTAs | 0: a CTA for each tile; else so many, which take tile after tile |
+    | `stream_k` | CTAs | 0, or how many CTAs share the sums of all tiles (stream-K): each takes an equal part of all stages of all tiles, wherever tiles begin and end |
+
+    Parts of a sum are exact 32-bit integers, so `split_k` and `stream_k` change
+    no bit of the result. At most one of them is used.
 
     The path `wgmma` has 1 or 2 consumer warpgroups of 128 channels each
     (`channel_warps` 4 or 8, `token_warps` 1), which multiply tiles of 64 channels
     by `tokens` tokens, one of the widths of `wgmma` up to 160, in stages of `k` =
     128; further warps issue the copies. There `split_k` is 1 to 8, the size of a
     cluster that shares a tile. `ctas` exists on that path only, without
-    `split_k`.
+    `split_k`; `stream_k` on the path `mma_sync` only.
 
     Example:
 
@@ -63,7 +67,17 @@ def FastGemm_ScheduleAttr : FastGemm_Attr<"Schedule", "schedule"> {
     "int64_t":$token_warps,
     "int64_t":$stages,
     DefaultValuedParameter<"int64_t", "1">:$split_k,
-    DefaultValuedParameter<"int64_t", "0">:$ctas);
+    DefaultValuedParameter<"int64_t", "0">:$ctas,
+    DefaultValuedParameter<"int64_t", "0">:$stream_k);
+  let skipDefaultBuilders = 1;
+  let builders = [AttrBuilder<(ins
+    "Path":$path, "int64_t":$channels, "int64_t":$tokens, "int64_t":$k,
+    "int64_t":$channel_warps, "int64_t":$token_warps, "int64_t":$stages,
+    CArg<"int64_t", "1">:$split_k, CArg<"int64_t", "0">:$ctas,
+    CArg<"int64_t", "0">:$stream_k), [{
+    return $_get($_ctxt, path, channels, tokens, k, channel_warps, token_warps,
+                 stages, split_k, ctas, stream_k);
+  }]>];
   let assemblyFormat = "`<` struct(params) `>`";
   let genVerifyDecl = 1;
   let extraClassDeclaration = [{
@@ -200,6 +214,12 @@ def FastGemm_LaunchAttr : FastGemm_Attr<"Launch", "launch"> {
     is 0. `block` counts threads, `shared_bytes` dynamic shared memory in bytes.
     With `cluster`, so many neighbouring CTAs of dimension 0 form a cluster.
 
+    A kernel whose CTAs work together has two more parameters behind M, in this
+    order: the address of `scratch_bytes` of device memory per CTA, which hold
+    nothing before and after the launch; and, where `counters` is set, the
+    address of one 32-bit counter per CTA. All counters are 0 when the kernel
+    begins, and the kernel leaves them 0.
+
     Example:
 
     ```mlir
@@ -207,6 +227,8 @@ def FastGemm_LaunchAttr : FastGemm_Attr<"Launch", "launch"> {
                      shared_bytes = 24576>
     #fastgemm.launch<grid = [128, 1, 1], per_tokens = [0, 8, 0], block = 160,
                      shared_bytes = 59488, cluster = 4>
+    #fastgemm.launch<grid = [3, 1, 4], per_tokens = [0, 8, 0], block = 64,
+                     shared_bytes = 24576, scratch_bytes = 2048, counters = true>
     ```
   }];
   let parameters = (ins
@@ -214,11 +236,14 @@ def FastGemm_LaunchAttr : FastGemm_Attr<"Launch", "launch"> {
     ArrayRefParameter<"int64_t">:$per_tokens,
     "int64_t":$block,
     "int64_t":$shared_bytes,
-    DefaultValuedParameter<"int64_t", "1">:$cluster);
+    DefaultValuedParameter<"int64_t", "1">:$cluster,
+    DefaultValuedParameter<"int64_t", "0">:$scratch_bytes,
+    DefaultValuedParameter<"bool", "false">:$counters);
   let assemblyFormat = [{
     `<` `grid` `=` `[` $grid `]` `,` `per_tokens` `=` `[` $per_tokens `]` `,`
     `block` `=` $block `,` `shared_bytes` `=` $shared_bytes
-    (`,` `cluster` `=` $cluster^)? `>`
+    (`,` `cluster` `=` $cluster^)? (`,` `scratch_bytes` `=` $scratch_bytes^)?
+    (`,` `counters` `=` $counters^)? `>`
   }];
   let genVerifyDecl = 1;
 }

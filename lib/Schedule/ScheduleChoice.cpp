@@ -36,7 +36,7 @@ odyssey::chooseLinearSchedule(MLIRContext *context,
          stages * (channels + tile) * 128 > target.sharedBytesPerBlock / 2)
     --stages;
   return fastgemm::ScheduleAttr::get(context, fastgemm::Path::MmaSync, channels,
-                                     tile, 64, channels / 32, 1, stages, 1, 0);
+                                     tile, 64, channels / 32, 1, stages);
 }
 
 int64_t odyssey::chooseAttentionTokens(int64_t tokens, int64_t group) {

@@ -83,6 +83,7 @@ private:
   static std::string typeName(Type element);
   static json::Array shapeOf(ShapedType type);
   static int64_t bytesOf(Value value, int64_t tokens);
+  static int64_t ctasOf(fastgemm::LaunchAttr launch, int64_t tokens);
 
   ModuleOp module;
   const PlanContext &context;
@@ -146,6 +147,14 @@ int64_t PlanBuilder::bytesOf(Value value, int64_t tokens) {
           dyn_cast_or_null<fastgemm::SwizzledAttr>(type.getEncoding()))
     return swizzled.getBytes(elements / type.getDimSize(1), type.getDimSize(1));
   return elements * type.getElementTypeBitWidth() / 8;
+}
+
+/// CTAs of a launch with `tokens` tokens.
+int64_t PlanBuilder::ctasOf(fastgemm::LaunchAttr launch, int64_t tokens) {
+  int64_t ctas = 1;
+  for (auto [a, d] : llvm::zip(launch.getGrid(), launch.getPerTokens()))
+    ctas *= d == 0 ? a : a * ((tokens + d - 1) / d);
+  return ctas;
 }
 
 llvm::Error PlanBuilder::addKernels() {
@@ -347,6 +356,7 @@ llvm::Error PlanBuilder::addBucket(func::FuncOp function) {
                   "' returns a value that no kernel makes for it alone");
 
   WorkspacePlanner workspace;
+  int64_t counterBytes = 0;
   llvm::DenseMap<Value, int64_t> offsets;
   json::Array steps;
   for (Operation &op : function.getBody().front().without_terminator()) {
@@ -387,6 +397,17 @@ llvm::Error PlanBuilder::addBucket(func::FuncOp function) {
 
     auto config =
         kernel->getAttrOfType<fastgemm::LaunchAttr>(fastgemm::kLaunchAttrName);
+    int64_t ctas = ctasOf(config, bucket.getInt());
+    if (config.getScratchBytes() > 0) {
+      int64_t scratch = workspace.allocate(ctas * config.getScratchBytes());
+      arguments.push_back(json::Object{{"workspace", scratch}});
+      workspace.release(scratch);
+    }
+    if (config.getCounters()) {
+      // Every launch leaves them 0, so all may have the same ones.
+      arguments.push_back(json::Object{{"counters", 0}});
+      counterBytes = std::max<int64_t>(counterBytes, 4 * ctas);
+    }
     json::Array grid;
     for (auto [a, d] : llvm::zip(config.getGrid(), config.getPerTokens()))
       grid.push_back(json::Array{a, d});
@@ -412,10 +433,12 @@ llvm::Error PlanBuilder::addBucket(func::FuncOp function) {
     for (Value value : launch->getResults())
       releaseIfDead(value);
   }
-  entry.buckets.push_back(
-      json::Object{{"tokens", bucket.getInt()},
-                   {"workspace_bytes", workspace.totalBytes()},
-                   {"steps", std::move(steps)}});
+  json::Object bucketEntry{{"tokens", bucket.getInt()},
+                           {"workspace_bytes", workspace.totalBytes()},
+                           {"steps", std::move(steps)}};
+  if (counterBytes > 0)
+    bucketEntry["counter_bytes"] = counterBytes;
+  entry.buckets.push_back(std::move(bucketEntry));
   return llvm::Error::success();
 }
 

@@ -41,6 +41,8 @@ struct Executor::Content {
   std::vector<DeviceBuffer> weights;
   std::vector<DeviceBuffer> states;
   DeviceBuffer workspace;
+  DeviceBuffer counters;
+  uint64_t counterBytes = 0;
   std::map<GraphKey, GraphHandle> graphs;
   /// Becomes false when the device says so.
   bool canRecord = true;
@@ -55,6 +57,7 @@ struct Executor::Content {
   Status importWeights(WeightSource source);
   Status allocateStates();
   Status allocateWorkspace();
+  Status clearCounters();
 
   Result<const BucketPlan *> bucketOf(const Call &call) const;
   Status launch(const StepPlan &step, const Call &call);
@@ -130,13 +133,26 @@ Status Executor::Content::allocateStates() {
 Status Executor::Content::allocateWorkspace() {
   uint64_t bytes = 0;
   for (const FunctionPlan &function : plan().functions)
-    for (const BucketPlan &bucket : function.buckets)
+    for (const BucketPlan &bucket : function.buckets) {
       bytes = std::max(bytes, bucket.workspaceBytes);
-  if (bytes == 0)
+      counterBytes = std::max(counterBytes, bucket.counterBytes);
+    }
+  if (bytes > 0) {
+    ODYSSEY_ASSIGN_OR_RETURN(
+        workspace, DeviceBuffer::allocate(*device, bytes, "workspace"));
+  }
+  if (counterBytes > 0) {
+    ODYSSEY_ASSIGN_OR_RETURN(
+        counters, DeviceBuffer::allocate(*device, counterBytes, "counters"));
+  }
+  return clearCounters();
+}
+
+/// Kernels leave their counters as they find them, zero, unless they fail.
+Status Executor::Content::clearCounters() {
+  if (counterBytes == 0)
     return Status::success();
-  ODYSSEY_ASSIGN_OR_RETURN(workspace,
-                           DeviceBuffer::allocate(*device, bytes, "workspace"));
-  return Status::success();
+  return device->fill(counters.address(), 0, counterBytes);
 }
 
 /// Checks a call and finds the bucket that serves it.
@@ -170,6 +186,8 @@ KernelArgument Executor::Content::argument(const ArgumentPlan &plan,
   switch (plan.kind) {
   case ArgumentPlan::Kind::Workspace:
     return KernelArgument::address(workspace.address() + index);
+  case ArgumentPlan::Kind::Counters:
+    return KernelArgument::address(counters.address() + index);
   case ArgumentPlan::Kind::Weight:
     return KernelArgument::address(weights[index].address());
   case ArgumentPlan::Kind::Input:
@@ -289,7 +307,7 @@ Status Executor::clearStates() {
   for (size_t i = 0; i < content->states.size(); ++i)
     ODYSSEY_RETURN_IF_ERROR(content->device->fill(
         content->states[i].address(), 0, content->plan().states[i].bytes(0)));
-  return Status::success();
+  return content->clearCounters();
 }
 
 Result<int64_t> checkInputs(const FunctionPlan &function,

@@ -207,6 +207,14 @@ ArgumentPlan PlanReader::readArgument(const JsonNode &node,
                               std::to_string(offset));
     return {Kind::Workspace, offset};
   }
+  if (node.has("counters")) {
+    int64_t last = static_cast<int64_t>(bucket.counterBytes) - 1;
+    int64_t offset = node["counters"].integer(0, last);
+    if (offset % 4 != 0)
+      node["counters"].error("expected a multiple of 4, got " +
+                             std::to_string(offset));
+    return {Kind::Counters, offset};
+  }
   if (node.has("weight"))
     return index("weight", Kind::Weight, plan.weights.size());
   if (node.has("input"))
@@ -272,6 +280,9 @@ void PlanReader::readBuckets(const JsonNode &list, FunctionPlan &function) {
       node["tokens"].error("buckets are not sorted by their tokens");
     bucket.workspaceBytes =
         static_cast<uint64_t>(node["workspace_bytes"].integer(0, kMaxBytes));
+    if (node.has("counter_bytes"))
+      bucket.counterBytes =
+          static_cast<uint64_t>(node["counter_bytes"].integer(0, kMaxBytes));
     JsonNode steps = node["steps"];
     bucket.steps.resize(steps.size());
     for (size_t s = 0; s < bucket.steps.size(); ++s)

@@ -71,6 +71,13 @@ def check_tensor(what, tensor):
         require(leading or (isinstance(size, int) and size > 0), f"shape of {what}")
 
 
+def ctas(step, bucket):
+    count = 1
+    for a, d in step["grid"]:
+        count *= a * -(-bucket["tokens"] // d) if d else a
+    return count
+
+
 def check_step(plan, function, bucket, step):
     require(0 <= step["kernel"] < len(plan["kernels"]), "a kernel's index")
     require(len(step["grid"]) == 3, "a grid has three dimensions")
@@ -87,6 +94,10 @@ def check_step(plan, function, bucket, step):
         elif kind == "workspace":
             require(value % 256 == 0, f"workspace offset {value}")
             require(value < bucket["workspace_bytes"], f"workspace offset {value}")
+        elif kind == "counters":
+            require(value % 4 == 0, f"counters at {value}")
+            require(value + 4 * ctas(step, bucket) <= bucket["counter_bytes"],
+                    "every CTA has a counter")
         else:
             require(kind in ("tokens", "i32"), f"argument of kind {kind}")
 
@@ -145,6 +156,10 @@ def main():
     for function in plan["functions"]:
         buckets = ", ".join(str(bucket["tokens"]) for bucket in function["buckets"])
         print(f"function {function['name']}: buckets {buckets}")
+        counting = [str(bucket["tokens"]) for bucket in function["buckets"]
+                    if bucket.get("counter_bytes")]
+        if counting:
+            print(f"  counters in buckets {', '.join(counting)}")
         for kind in ("inputs", "outputs"):
             for tensor in function[kind]:
                 print(f"  {kind[:-1]} {tensor['name']}: {tensor['type']} {tensor['shape']}")

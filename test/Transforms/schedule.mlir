@@ -2,14 +2,15 @@
 // RUN: odyssey-opt %s --odyssey-schedule --split-input-file | FileCheck %s --check-prefix=DEFAULT
 // RUN: odyssey-opt %s --odyssey-schedule="target=sm_86 buckets=512" --split-input-file | FileCheck %s --check-prefix=SM86
 
-// One clone per bucket; the original is gone.
+// One clone per bucket; the original is gone. For few tokens the 64 tiles are
+// divided, so that 108 multiprocessors with two CTAs each have work.
 
 // CHECK-LABEL: func.func @product_t1(
 // CHECK-SAME: attributes {odyssey.bucket = 1 : i64, odyssey.function = "product"}
-// CHECK: odyssey.matmul {{.*}} schedule <path = mma_sync, channels = 64, tokens = 8, k = 128, channel_warps = 2, token_warps = 1, stages = 6>
+// CHECK: odyssey.matmul {{.*}} schedule <path = mma_sync, channels = 64, tokens = 8, k = 128, channel_warps = 2, token_warps = 1, stages = 6, split_k = 3>
 // CHECK-LABEL: func.func @product_t16(
 // CHECK-SAME: attributes {odyssey.bucket = 16 : i64, odyssey.function = "product"}
-// CHECK: odyssey.matmul {{.*}} schedule <path = mma_sync, channels = 64, tokens = 16, k = 128, channel_warps = 2, token_warps = 1, stages = 6>
+// CHECK: odyssey.matmul {{.*}} schedule <path = mma_sync, channels = 64, tokens = 16, k = 128, channel_warps = 2, token_warps = 1, stages = 6, split_k = 3>
 // CHECK-LABEL: func.func @product_t256(
 // CHECK: odyssey.matmul {{.*}} schedule <path = mma_sync, channels = 128, tokens = 128, k = 128, channel_warps = 4, token_warps = 2, stages = 3>
 // CHECK-NOT: @product(
@@ -127,3 +128,34 @@ func.func @again_t8(%x: tensor<?x64xf16>) -> tensor<?x64xf16>
 
 // CHECK: func.func private @declaration(tensor<?x64xf16>)
 func.func private @declaration(tensor<?x64xf16>)
+
+// -----
+
+// 344 tiles are one wave of 216 CTAs and part of another: all CTAs share them. For
+// many tokens a product is not bound by memory, and tiles are not divided.
+
+// CHECK-LABEL: func.func @stream_t1(
+// CHECK: schedule <path = mma_sync, channels = 64, tokens = 8, {{.*}}, stages = 6, stream_k = 216>
+// CHECK-LABEL: func.func @stream_t256(
+// CHECK: schedule <path = mma_sync, channels = 128, tokens = 128, {{.*}}, stages = 3>
+func.func @stream(%x: tensor<?x4096xi8>, %xs: tensor<?xf32>) -> tensor<?x22016xf16> {
+  %w = odyssey.weight "w" : tensor<22016x4096xi4>
+  %ws = odyssey.weight "s" : tensor<22016xf32>
+  %y = odyssey.matmul %x scale %xs, %w scale %ws
+      : (tensor<?x4096xi8>, tensor<?xf32>, tensor<22016x4096xi4>, tensor<22016xf32>) -> tensor<?x22016xf16>
+  return %y : tensor<?x22016xf16>
+}
+
+// -----
+
+// Nine tiles could be divided by 24, but K has only three parts of 512.
+
+// CHECK-LABEL: func.func @few_tiles_t1(
+// CHECK: schedule <path = mma_sync, channels = 64, tokens = 8, {{.*}}, stages = 6, split_k = 3>
+func.func @few_tiles(%x: tensor<?x1536xi8>, %xs: tensor<?xf32>) -> tensor<?x576xf16> {
+  %w = odyssey.weight "w" : tensor<576x1536xi4>
+  %ws = odyssey.weight "s" : tensor<576xf32>
+  %y = odyssey.matmul %x scale %xs, %w scale %ws
+      : (tensor<?x1536xi8>, tensor<?xf32>, tensor<576x1536xi4>, tensor<576xf32>) -> tensor<?x576xf16>
+  return %y : tensor<?x576xf16>
+}

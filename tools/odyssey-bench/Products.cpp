@@ -73,22 +73,22 @@ LoadedBundle::open(const std::string &path, Device &device) {
 LoadedBundle::~LoadedBundle() {
   for (ModuleHandle module : modules)
     (void)device.unloadModule(module);
-  if (scratchAddress)
-    (void)device.free(scratchAddress);
+  for (const Zeros &memory : {workspace, counters})
+    if (memory.address)
+      (void)device.free(memory.address);
 }
 
-Result<DeviceAddress> LoadedBundle::scratch(size_t bytes) {
-  if (bytes > scratchBytes) {
-    if (scratchAddress)
-      ODYSSEY_RETURN_IF_ERROR(device.free(scratchAddress));
-    scratchAddress = 0;
-    scratchBytes = 0;
-    ODYSSEY_ASSIGN_OR_RETURN(scratchAddress,
-                             device.allocate(bytes, "workspace"));
-    scratchBytes = bytes;
-    ODYSSEY_RETURN_IF_ERROR(device.fill(scratchAddress, 0, bytes));
+Result<DeviceAddress> LoadedBundle::reserve(Zeros &memory, size_t bytes,
+                                            const std::string &label) {
+  if (bytes > memory.bytes) {
+    if (memory.address)
+      ODYSSEY_RETURN_IF_ERROR(device.free(memory.address));
+    memory = {};
+    ODYSSEY_ASSIGN_OR_RETURN(memory.address, device.allocate(bytes, label));
+    memory.bytes = bytes;
+    ODYSSEY_RETURN_IF_ERROR(device.fill(memory.address, 0, bytes));
   }
-  return scratchAddress;
+  return memory.address;
 }
 
 Status LoadedBundle::launch(const ProductLaunch &product, int64_t tokens,
@@ -115,6 +115,10 @@ Status LoadedBundle::launch(const ProductLaunch &product, int64_t tokens,
     return name == "result" ? operands.result : 0;
   };
   arguments.clear();
+  // Memory is sized for the bucket; more tokens need more.
+  size_t times = 1;
+  if (int64_t most = product.bucket->tokens; most > 0 && tokens > most)
+    times = static_cast<size_t>((tokens + most - 1) / most);
   const std::vector<std::string> &names = kernel.product->operands;
   for (size_t i = 0; i < step.arguments.size(); ++i) {
     const ArgumentPlan &argument = step.arguments[i];
@@ -134,12 +138,18 @@ Status LoadedBundle::launch(const ProductLaunch &product, int64_t tokens,
           KernelArgument::i32(static_cast<int32_t>(argument.value)));
       break;
     case ArgumentPlan::Kind::Workspace: {
-      // Sized for the bucket; more tokens need more.
-      size_t bytes = product.bucket->workspaceBytes;
-      if (tokens > product.bucket->tokens)
-        bytes *= static_cast<size_t>((tokens + product.bucket->tokens - 1) /
-                                     product.bucket->tokens);
-      ODYSSEY_ASSIGN_OR_RETURN(DeviceAddress base, scratch(bytes));
+      ODYSSEY_ASSIGN_OR_RETURN(
+          DeviceAddress base,
+          reserve(workspace, product.bucket->workspaceBytes * times,
+                  "workspace"));
+      arguments.push_back(KernelArgument::address(
+          base + static_cast<uint64_t>(argument.value)));
+      break;
+    }
+    case ArgumentPlan::Kind::Counters: {
+      ODYSSEY_ASSIGN_OR_RETURN(
+          DeviceAddress base,
+          reserve(counters, product.bucket->counterBytes * times, "counters"));
       arguments.push_back(KernelArgument::address(
           base + static_cast<uint64_t>(argument.value)));
       break;

@@ -61,15 +61,20 @@ public:
 private:
   explicit LoadedBundle(runtime::Device &device) : device(device) {}
 
-  /// Zeros for whatever a kernel takes besides its operands.
-  runtime::Result<runtime::DeviceAddress> scratch(size_t bytes);
+  /// What kernels take besides their operands; zeros in the beginning.
+  struct Zeros {
+    runtime::DeviceAddress address = 0;
+    size_t bytes = 0;
+  };
+  /// At least `bytes` of `memory`.
+  runtime::Result<runtime::DeviceAddress>
+  reserve(Zeros &memory, size_t bytes, const std::string &label);
 
   runtime::Device &device;
   std::shared_ptr<const runtime::Bundle> file;
   std::vector<runtime::ModuleHandle> modules;
   std::vector<runtime::KernelHandle> kernels;
-  runtime::DeviceAddress scratchAddress = 0;
-  size_t scratchBytes = 0;
+  Zeros workspace, counters;
   std::vector<runtime::KernelArgument> arguments;
 };
 

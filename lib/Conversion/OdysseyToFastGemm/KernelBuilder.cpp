@@ -150,10 +150,28 @@ void KernelBuilder::finish(std::array<int64_t, 3> grid,
   sharedBytes = (sharedBytes + 15) / 16 * 16;
   func->setAttr(fastgemm::kLaunchAttrName,
                 fastgemm::LaunchAttr::get(getContext(), grid, perTokens,
-                                          threads, sharedBytes, cluster));
+                                          threads, sharedBytes, cluster,
+                                          scratchBytes, hasCounters));
   func.setKnownBlockSizeAttr(
       getDenseI32ArrayAttr({static_cast<int32_t>(threads), 1, 1}));
   kernel.erase();
+}
+
+Val KernelBuilder::addParameter() {
+  auto pointer = LLVM::LLVMPointerType::get(getContext(), 1);
+  unsigned index = func.getNumArguments();
+  (void)func.insertArgument(index, pointer, DictionaryAttr(), getLoc());
+  return val(func.getArgument(index));
+}
+Val KernelBuilder::scratch(int64_t bytesPerCta) {
+  assert(scratchBytes == 0 && !hasCounters && "the order of parameters");
+  scratchBytes = bytesPerCta;
+  return addParameter();
+}
+Val KernelBuilder::counters() {
+  assert(!hasCounters && "one parameter");
+  hasCounters = true;
+  return addParameter();
 }
 
 //===----------------------------------------------------------------------===//
@@ -245,6 +263,20 @@ void KernelBuilder::store(Val value, Val pointer) {
   create<LLVM::StoreOp>(value.value, pointer.value, sizeInBytes(value.type()));
 }
 void KernelBuilder::barrier() { create<gpu::BarrierOp>(); }
+
+Val KernelBuilder::arriveLast(Val counter, Val arrivals) {
+  // Fences of their own: LLVM drops the ordering of an atomic increment.
+  auto fence = [&] {
+    create<LLVM::FenceOp>(LLVM::AtomicOrdering::acq_rel, "device");
+  };
+  fence();
+  Val last = arrivals - 1;
+  Val before = val(create<LLVM::AtomicRMWOp>(
+      LLVM::AtomicBinOp::uinc_wrap, counter.value, last.value,
+      LLVM::AtomicOrdering::monotonic, "device"));
+  fence();
+  return before == last;
+}
 
 //===----------------------------------------------------------------------===//
 // Arithmetic

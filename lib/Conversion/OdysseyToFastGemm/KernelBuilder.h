@@ -6,7 +6,8 @@
 // shift and `<` on Vals are unsigned: indices are never negative.
 //
 // Parameters of every kernel are the addresses (global memory) of its operands
-// (scalars as they are) and of its results, and M as i32.
+// (scalars as they are) and of its results, and M as i32; then, where it asks
+// for them, of its scratch memory and its counters (#fastgemm.launch).
 //
 //===----------------------------------------------------------------------===//
 
@@ -102,6 +103,12 @@ public:
   Val tokens() { return tokenCount; }
   /// M where it is known at compile time, else ShapedType::kDynamic.
   int64_t staticTokens() const { return staticM; }
+  /// Device memory of this launch alone, `bytesPerCta` for each CTA of the
+  /// grid. Called once, before counters().
+  Val scratch(int64_t bytesPerCta);
+  /// Counters of 32 bits, one per CTA of the grid. They are 0 when the kernel
+  /// begins, and must be 0 when it ends. Called once.
+  Val counters();
 
   //===--- Constants and types
   //---------------------------------------------===//
@@ -146,6 +153,11 @@ public:
   Val load(mlir::Type type, Val pointer);
   void store(Val value, Val pointer);
   void barrier();
+  /// One thread of each of `arrivals` (i32, the same for all of them) CTAs
+  /// calls this for the same counter. The result is whether it is the last one,
+  /// which then sees what the others wrote to global memory before they
+  /// arrived. The counter is then 0 again.
+  Val arriveLast(Val counter, Val arrivals);
 
   //===--- Arithmetic
   //------------------------------------------------------===//
@@ -211,6 +223,7 @@ public:
 private:
   Val sharedBase();
   void gridDependency(llvm::StringRef action);
+  Val addParameter();
 
   graph::KernelOp kernel;
   mlir::gpu::GPUFuncOp func;
@@ -221,6 +234,8 @@ private:
   /// Whether the kernel has the attribute kDependentLaunchAttrName, and whether
   /// it has waited.
   bool isDependent, hasWaited = false;
+  int64_t scratchBytes = 0;
+  bool hasCounters = false;
 };
 
 } // namespace odyssey::conversion

@@ -251,10 +251,11 @@ LogicalResult conversion::emitLinear(KernelBuilder &k, graph::LinearOp op) {
   if (!schedule)
     return op.emitOpError() << "expects a schedule (run odyssey-schedule)";
   if (schedule.getPath() != fastgemm::Path::MmaSync ||
-      schedule.getK() != kStageK || schedule.getSplitK() != 1)
+      schedule.getK() != kStageK || schedule.getSplitK() != 1 ||
+      schedule.getStreamK() != 0)
     return op.emitOpError()
            << "expects a schedule of path mma_sync with k = " << kStageK
-           << " and split_k = 1";
+           << ", without split_k and stream_k";
   auto type = op.getWeights().getType();
   if (type.getDimSize(1) % kElementsPerChunk != 0)
     return op.emitOpError()

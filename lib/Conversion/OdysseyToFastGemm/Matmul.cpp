@@ -18,9 +18,17 @@
 // Tokens behind M are read as zeros and not stored. Channels behind N are
 // zeros by packing and not stored.
 //
+// The stages of a tile may be divided among CTAs (PartialSums.h). With split_k
+// = S, CTA z of S takes stages z T / S to (z + 1) T / S of the tile's T. With
+// stream_k = C, the T stages of all tiles stand in one row, tile after tile,
+// tiles of the same channels together so that they share their weights in the
+// L2 cache, and CTA c of C takes the c-th part of it: the end of one tile,
+// whole tiles, the beginning of another.
+//
 //===----------------------------------------------------------------------===//
 
 #include "Kernels.h"
+#include "PartialSums.h"
 #include "ProductEpilogue.h"
 
 #include "odyssey/Layout/PackedWeights.h"
@@ -48,6 +56,7 @@ struct MatmulShape {
     threads = schedule.getThreads(), stages = schedule.getStages();
     subSteps = schedule.getK() / layout::kBlockK;
     kTiles = packed.paddedK() / schedule.getK();
+    channelTiles = packed.paddedN() / channels;
     blocks = channels / schedule.getChannelWarps() / layout::kBlockChannels;
     tokenBlocks = tokens / schedule.getTokenWarps() / 8;
     weightBytes = channels * schedule.getK() / 2;
@@ -60,6 +69,8 @@ struct MatmulShape {
   int64_t channels, tokens, threads, stages;
   /// Sub-steps of 64 k per stage, and stages to walk over all of K.
   int64_t subSteps, kTiles;
+  /// Tiles over all of N.
+  int64_t channelTiles;
   /// Fragments of a warp: blocks of 16 channels, blocks of 8 tokens.
   int64_t blocks, tokenBlocks;
   /// Shared memory of one stage: its weights, and all of it.
@@ -84,6 +95,15 @@ struct Fragments {
   }
 };
 
+/// What one CTA sums at a time: of one tile the stages from `from` on.
+struct Segment {
+  /// The tile's place in the grid of tiles, as i32.
+  Val channelTile, tokenTile;
+  /// The first stage and their number, i32, and the least that it can be.
+  Val from, count;
+  int64_t leastCount;
+};
+
 class MatmulEmitter {
 public:
   MatmulEmitter(KernelBuilder &k, graph::MatmulOp op, const MatmulShape &shape)
@@ -92,87 +112,43 @@ public:
   void emit();
 
 private:
-  void locate();
-  void startStage(Val slot, Val kTile);
-  void startStageIf(Val condition, Val slot, Val kTile);
-  Fragments loadFragments(Val slot, int64_t subStep);
-  void multiply(const Fragments &fragments, SmallVectorImpl<Val> &sums);
-  void epilogue(ArrayRef<Val> sums);
-
-  KernelBuilder &k;
-  const MatmulShape &shape;
-  ProductEpilogue product;
-
-  /// First channel and token of the CTA's tile.
-  Val channel0, token0;
-  Val lane, channelWarp, tokenWarp;
-  /// Per copy of this thread: global address at k = 0, offset in a stage and,
-  /// for activations, the bytes that are valid (16, or 0 behind M).
+  /// Of one copy of this thread: global address at the segment's first stage,
+  /// offset in a stage and, for activations, the bytes that are valid (16, or 0
+  /// behind M).
   struct Copy {
     Val global, shared, valid;
     int64_t bytesPerTile;
     /// Set when only some threads take part in this copy.
     Val active;
   };
-  SmallVector<Copy> weightCopies, activationCopies;
+
+  void emitSplitK();
+  void emitStreamK();
+  void locate();
+  SmallVector<Copy> planCopies(const Segment &segment);
+  void startStage(ArrayRef<Copy> copies, Val slot, Val kTile);
+  Fragments loadFragments(Val slot, int64_t subStep);
+  void multiply(const Fragments &fragments, SmallVectorImpl<Val> &sums);
+  SmallVector<Val> sumUp(const Segment &segment);
+  void epilogue(const Segment &segment, ArrayRef<Val> sums);
+  int64_t sumCount() const { return shape.blocks * shape.tokenBlocks; }
+
+  KernelBuilder &k;
+  const MatmulShape &shape;
+  ProductEpilogue product;
+
+  Val lane, channelWarp, tokenWarp;
   /// Address in stage 0 of this lane's weights, and of its ldmatrix row.
   Val laneWeights, laneActivations;
 };
 
-/// Where this thread stands, and what it copies in every stage.
+/// Where this thread stands in a tile.
 void MatmulEmitter::locate() {
   Val thread = k.threadIndex();
   lane = thread & 31;
   Val warp = thread >> 5;
   channelWarp = warp % shape.schedule.getChannelWarps();
   tokenWarp = warp / shape.schedule.getChannelWarps();
-  channel0 = k.blockIndex(0) * shape.channels;
-  token0 = k.blockIndex(1) * shape.tokens;
-
-  // Weights: 16-byte chunks in the order of the stage: [sub-step][block][lane].
-  int64_t ctaBlocks = shape.channels / layout::kBlockChannels;
-  int64_t panelBlocks = shape.packed.panelChannels / layout::kBlockChannels;
-  int64_t chunks = shape.weightBytes / 16;
-  for (int64_t first = 0; first < chunks; first += shape.threads) {
-    Val chunk = thread + first;
-    Val subStep = chunk / (ctaBlocks * 32);
-    Val block = (chunk >> 5) % ctaBlocks + k.blockIndex(0) * ctaBlocks;
-    Val panel = block / panelBlocks;
-    Val inPanel = block % panelBlocks * layout::kBlockBytes +
-                  subStep * shape.packed.stepBytes() + ((chunk & 31) << 4);
-    Copy copy;
-    copy.global = k.offset(
-        k.row(k.operand(2), panel, shape.packed.panelBytes()), inPanel);
-    copy.shared = chunk << 4;
-    copy.bytesPerTile = shape.subSteps * shape.packed.stepBytes();
-    if (first + shape.threads > chunks)
-      copy.active = chunk < chunks;
-    weightCopies.push_back(copy);
-  }
-
-  // Activations: [sub-step][token][chunk of 16].
-  chunks = shape.tokens * shape.subSteps * 4;
-  for (int64_t first = 0; first < chunks; first += shape.threads) {
-    Val chunk = thread + first;
-    Val column = chunk & 3;
-    Val row = (chunk >> 2) % shape.tokens;
-    Val subStep = chunk / (4 * shape.tokens);
-    Val token = token0 + row;
-    Val inside = token < k.tokens();
-    // Rows behind M read from row 0, of which 0 bytes are valid.
-    Val source = k.select(inside, token, k.constant(0));
-    Copy copy;
-    copy.global = k.offset(k.row(k.operand(0), source, shape.activationStride),
-                           (subStep << 6) + (column << 4));
-    copy.shared = (subStep * shape.tokens + row) * 64 +
-                  ((column ^ ((row >> 1) & 3)) << 4) + shape.weightBytes;
-    copy.valid = k.select(inside, k.constant(16), k.constant(0));
-    copy.bytesPerTile = shape.schedule.getK();
-    if (first + shape.threads > chunks)
-      copy.active = chunk < chunks;
-    activationCopies.push_back(copy);
-  }
-
   laneWeights =
       k.offset(k.shared(), channelWarp * (shape.blocks * layout::kBlockBytes) +
                                (lane << 4));
@@ -183,10 +159,63 @@ void MatmulEmitter::locate() {
       k.offset(k.shared(shape.weightBytes), row * 64 + (column << 4));
 }
 
-/// Starts the copies of K tile `kTile` into ring buffer `slot`.
-void MatmulEmitter::startStage(Val slot, Val kTile) {
+/// What this thread copies in every stage of a segment.
+SmallVector<MatmulEmitter::Copy>
+MatmulEmitter::planCopies(const Segment &segment) {
+  SmallVector<Copy> copies;
+  Val thread = k.threadIndex();
+  // Weights: 16-byte chunks in the order of the stage: [sub-step][block][lane].
+  int64_t ctaBlocks = shape.channels / layout::kBlockChannels;
+  int64_t panelBlocks = shape.packed.panelChannels / layout::kBlockChannels;
+  int64_t chunks = shape.weightBytes / 16;
+  for (int64_t first = 0; first < chunks; first += shape.threads) {
+    Val chunk = thread + first;
+    Val subStep = chunk / (ctaBlocks * 32);
+    Val block = (chunk >> 5) % ctaBlocks + segment.channelTile * ctaBlocks;
+    Val panel = block / panelBlocks;
+    Val inPanel = block % panelBlocks * layout::kBlockBytes +
+                  subStep * shape.packed.stepBytes() + ((chunk & 31) << 4);
+    Copy copy;
+    copy.bytesPerTile = shape.subSteps * shape.packed.stepBytes();
+    copy.global = k.offset(
+        k.row(k.operand(2), panel, shape.packed.panelBytes()), inPanel);
+    copy.shared = chunk << 4;
+    if (first + shape.threads > chunks)
+      copy.active = chunk < chunks;
+    copies.push_back(copy);
+  }
+
+  // Activations: [sub-step][token][chunk of 16].
+  chunks = shape.tokens * shape.subSteps * 4;
+  for (int64_t first = 0; first < chunks; first += shape.threads) {
+    Val chunk = thread + first;
+    Val column = chunk & 3;
+    Val row = (chunk >> 2) % shape.tokens;
+    Val subStep = chunk / (4 * shape.tokens);
+    Val token = segment.tokenTile * shape.tokens + row;
+    Val inside = token < k.tokens();
+    // Rows behind M read from row 0, of which 0 bytes are valid.
+    Val source = k.select(inside, token, k.constant(0));
+    Copy copy;
+    copy.bytesPerTile = shape.schedule.getK();
+    copy.global = k.offset(k.row(k.operand(0), source, shape.activationStride),
+                           (subStep << 6) + (column << 4));
+    copy.shared = (subStep * shape.tokens + row) * 64 +
+                  ((column ^ ((row >> 1) & 3)) << 4) + shape.weightBytes;
+    copy.valid = k.select(inside, k.constant(16), k.constant(0));
+    if (first + shape.threads > chunks)
+      copy.active = chunk < chunks;
+    copies.push_back(copy);
+  }
+  for (Copy &copy : copies)
+    copy.global = k.offset(copy.global, segment.from * copy.bytesPerTile);
+  return copies;
+}
+
+/// Starts the copies of the segment's stage `kTile` into ring buffer `slot`.
+void MatmulEmitter::startStage(ArrayRef<Copy> copies, Val slot, Val kTile) {
   Val stage = slot * shape.stageBytes;
-  auto start = [&](const Copy &copy) {
+  for (const Copy &copy : copies) {
     auto issue = [&] {
       Val source = k.offset(copy.global, kTile * copy.bytesPerTile);
       Val destination = k.offset(k.shared(), stage + copy.shared);
@@ -198,16 +227,7 @@ void MatmulEmitter::startStage(Val slot, Val kTile) {
       k.ifThen(copy.active, issue);
     else
       issue();
-  };
-  for (const Copy &copy : weightCopies)
-    start(copy);
-  for (const Copy &copy : activationCopies)
-    start(copy);
-}
-
-void MatmulEmitter::startStageIf(Val condition, Val slot, Val kTile) {
-  k.ifThen(condition, [&] { startStage(slot, kTile); });
-  k.create<fastgemm::AsyncCommitOp>();
+  }
 }
 
 Fragments MatmulEmitter::loadFragments(Val slot, int64_t subStep) {
@@ -246,10 +266,79 @@ void MatmulEmitter::multiply(const Fragments &fragments,
   }
 }
 
-void MatmulEmitter::epilogue(ArrayRef<Val> sums) {
+/// The sums of a segment, as this thread's accumulators: block i of 16 channels
+/// and j of 8 tokens at i * tokenBlocks + j.
+SmallVector<Val> MatmulEmitter::sumUp(const Segment &segment) {
+  SmallVector<Copy> copies = planCopies(segment);
+  int64_t stages = shape.stages;
+  Val zero = k.constant(0), one = k.constant(1);
+
+  for (int64_t stage = 0; stage < stages - 1; ++stage) {
+    auto start = [&] {
+      startStage(copies, k.constant(stage), k.constant(stage));
+    };
+    if (stage < segment.leastCount)
+      start();
+    else if (stage < shape.kTiles)
+      k.ifThen(k.constant(stage) < segment.count, start);
+    k.create<fastgemm::AsyncCommitOp>();
+  }
+  k.create<fastgemm::AsyncWaitOp>(k.getI32IntegerAttr(stages - 2));
+  k.barrier();
+
+  // Carried: slot being read, slot being filled, sums, fragments.
+  SmallVector<Val> init = {zero, k.constant(stages - 1)};
+  init.append(sumCount(), k.zeros(k.vec(4, k.i32())));
+  init.append(loadFragments(zero, 0).flat());
+
+  auto nextSlot = [&](Val slot) {
+    Val next = slot + 1;
+    return k.select(next == stages, zero, next);
+  };
+  auto stage = [&](Val kTile, ArrayRef<Val> carried) {
+    Val reading = carried[0], filling = carried[1];
+    SmallVector<Val> sums(carried.slice(2, sumCount()));
+    Fragments current =
+        Fragments::fromFlat(carried.drop_front(2 + sumCount()), shape.blocks);
+
+    // The slot being filled was read in the last iteration; its barrier came
+    // after those reads.
+    Val ahead = kTile + (stages - 1);
+    k.ifThen(ahead < segment.count,
+             [&] { startStage(copies, filling, ahead); });
+    k.create<fastgemm::AsyncCommitOp>();
+
+    Val next = nextSlot(reading);
+    for (int64_t subStep = 0; subStep < shape.subSteps; ++subStep) {
+      Fragments following;
+      if (subStep + 1 < shape.subSteps) {
+        following = loadFragments(reading, subStep + 1);
+      } else {
+        k.create<fastgemm::AsyncWaitOp>(k.getI32IntegerAttr(stages - 2));
+        k.barrier();
+        // Behind the last stage there is nothing to load: read the first
+        // fragments of this one again, which are there.
+        Val source = k.select(kTile + 1 < segment.count, next, reading);
+        following = loadFragments(source, 0);
+      }
+      multiply(current, sums);
+      current = following;
+    }
+    SmallVector<Val> result = {next, nextSlot(filling)};
+    result.append(sums);
+    result.append(current.flat());
+    return result;
+  };
+  SmallVector<Val> last = k.loop(zero, segment.count, one, init, stage);
+  return SmallVector<Val>(ArrayRef<Val>(last).slice(2, sumCount()));
+}
+
+void MatmulEmitter::epilogue(const Segment &segment, ArrayRef<Val> sums) {
   Val g = lane >> 2, t = lane & 3;
-  Val warpChannel = channel0 + channelWarp * (shape.blocks * 16) + (g << 2);
-  Val warpToken = token0 + tokenWarp * (shape.tokenBlocks * 8) + (t << 1);
+  Val warpChannel = segment.channelTile * shape.channels +
+                    channelWarp * (shape.blocks * 16) + (g << 2);
+  Val warpToken = segment.tokenTile * shape.tokens +
+                  tokenWarp * (shape.tokenBlocks * 8) + (t << 1);
   for (int64_t pair = 0; pair < shape.blocks; pair += 2) {
     Val channel = warpChannel + pair * 16;
     k.ifThen(channel < shape.n, [&] {
@@ -271,62 +360,90 @@ void MatmulEmitter::epilogue(ArrayRef<Val> sums) {
 
 void MatmulEmitter::emit() {
   locate();
-  int64_t stages = shape.stages;
-  Val zero = k.constant(0), one = k.constant(1);
-  Val kTiles = k.constant(shape.kTiles);
+  if (shape.schedule.getStreamK() > 0)
+    return emitStreamK();
+  if (shape.schedule.getSplitK() > 1)
+    return emitSplitK();
+  Segment segment = {k.blockIndex(0), k.blockIndex(1), k.constant(0),
+                     k.constant(shape.kTiles), shape.kTiles};
+  epilogue(segment, sumUp(segment));
+}
 
-  for (int64_t stage = 0; stage < stages - 1; ++stage) {
-    if (stage < shape.kTiles)
-      startStage(k.constant(stage), k.constant(stage));
-    k.create<fastgemm::AsyncCommitOp>();
+void MatmulEmitter::emitSplitK() {
+  int64_t splits = shape.schedule.getSplitK();
+  PartialSums partials(k, shape.threads, sumCount(), /*slotsPerCta=*/1);
+  Val self = k.blockIndex(2);
+  Val from = self * shape.kTiles / splits;
+  Val to = (self + 1) * shape.kTiles / splits;
+  Segment segment = {k.blockIndex(0), k.blockIndex(1), from, to - from,
+                     shape.kTiles / splits};
+  SmallVector<Val> sums = sumUp(segment);
+  Val tile = segment.tokenTile * shape.channelTiles + segment.channelTile;
+  auto slotOf = [&](Val cta) { return tile * splits + cta; };
+  partials.combine(sums, {k.constant(splits), self, tile, slotOf},
+                   [&](ArrayRef<Val> total) { epilogue(segment, total); });
+}
+
+/// `total` stages divided among `ctas` CTAs: the first total % ctas of them
+/// have one more than the others.
+struct StreamParts {
+  StreamParts(KernelBuilder &k, Val total, int64_t ctas)
+      : k(k), each(total / ctas), more(total % ctas) {}
+
+  /// The first stage of a CTA.
+  Val begin(Val cta) { return cta * each + k.min(cta, more); }
+  /// The CTA that has a stage.
+  Val ownerOf(Val stage) {
+    Val inLonger = more * (each + 1);
+    // Where `each` is 0, only the longer parts have any.
+    Val divisor = k.select(each == 0, k.constant(1), each);
+    return k.select(stage < inLonger, stage / (each + 1),
+                    more + (stage - inLonger) / divisor);
   }
-  k.create<fastgemm::AsyncWaitOp>(k.getI32IntegerAttr(stages - 2));
-  k.barrier();
 
-  // Carried: slot being read, slot being filled, sums, fragments.
-  SmallVector<Val> init = {zero, k.constant(stages - 1)};
-  int64_t sumCount = shape.blocks * shape.tokenBlocks;
-  init.append(sumCount, k.zeros(k.vec(4, k.i32())));
-  init.append(loadFragments(zero, 0).flat());
+  KernelBuilder &k;
+  Val each, more;
+};
 
-  auto nextSlot = [&](Val slot) {
-    Val next = slot + 1;
-    return k.select(next == stages, zero, next);
-  };
-  SmallVector<Val> last =
-      k.loop(zero, kTiles, one, init, [&](Val kTile, ArrayRef<Val> carried) {
-        Val reading = carried[0], filling = carried[1];
-        SmallVector<Val> sums(carried.slice(2, sumCount));
-        Fragments current =
-            Fragments::fromFlat(carried.drop_front(2 + sumCount), shape.blocks);
+void MatmulEmitter::emitStreamK() {
+  // A CTA may leave the sums of two tiles: slot 2c of a tile that it does not
+  // begin, slot 2c + 1 of one that it begins and does not end.
+  PartialSums partials(k, shape.threads, sumCount(), /*slotsPerCta=*/2);
+  Val tokenTiles = (k.tokens() + (shape.tokens - 1)) / shape.tokens;
+  Val kTiles = k.constant(shape.kTiles), cta = k.blockIndex(0);
+  StreamParts parts(k, tokenTiles * (shape.channelTiles * shape.kTiles),
+                    shape.schedule.getStreamK());
+  Val begin = parts.begin(cta), end = parts.begin(cta + 1);
+  Val firstTile = begin / kTiles;
+  Val tilesEnd = k.select(begin < end, (end - 1) / kTiles + 1, firstTile);
+  k.loop(firstTile, tilesEnd, k.constant(1), {}, [&](Val tile, ArrayRef<Val>) {
+    Val tileBegin = tile * shape.kTiles, tileEnd = tileBegin + shape.kTiles;
+    Val from = k.select(begin < tileBegin, tileBegin, begin);
+    Val to = k.min(end, tileEnd);
+    Segment segment = {tile / tokenTiles, tile % tokenTiles, from - tileBegin,
+                       to - from, 1};
+    // Shared memory is still being read for the tile before.
+    k.barrier();
+    SmallVector<Val> sums = sumUp(segment);
 
-        // The slot being filled was read in the last iteration; its barrier
-        // came after those reads.
-        Val ahead = kTile + (stages - 1);
-        startStageIf(ahead < kTiles, filling, ahead);
-
-        Val next = nextSlot(reading);
-        for (int64_t subStep = 0; subStep < shape.subSteps; ++subStep) {
-          Fragments following;
-          if (subStep + 1 < shape.subSteps) {
-            following = loadFragments(reading, subStep + 1);
-          } else {
-            k.create<fastgemm::AsyncWaitOp>(k.getI32IntegerAttr(stages - 2));
-            k.barrier();
-            // Behind the last tile there is nothing to load: read the first
-            // fragments of this one again, which are there.
-            Val source = k.select(kTile + 1 < kTiles, next, reading);
-            following = loadFragments(source, 0);
-          }
-          multiply(current, sums);
-          current = following;
-        }
-        SmallVector<Val> result = {next, nextSlot(filling)};
-        result.append(sums);
-        result.append(current.flat());
-        return result;
-      });
-  epilogue(ArrayRef<Val>(last).slice(2, sumCount));
+    Val firstCta = parts.ownerOf(tileBegin),
+        lastCta = parts.ownerOf(tileEnd - 1);
+    auto slotOf = [&](Val other) {
+      Val slot = (firstCta + other) << 1;
+      return k.select(other == 0, slot + 1, slot);
+    };
+    auto finish = [&](ArrayRef<Val> total) { epilogue(segment, total); };
+    Val whole = firstCta == lastCta;
+    k.ifThen(whole, [&] { finish(sums); });
+    k.ifThen(whole ^ k.constant(1, k.i1()), [&] {
+      // No other tile that is shared begins in the same CTA: its number is the
+      // counter's.
+      partials.combine(
+          sums, {lastCta - firstCta + 1, cta - firstCta, firstCta, slotOf},
+          finish);
+    });
+    return SmallVector<Val>();
+  });
 }
 
 } // namespace
@@ -355,14 +472,19 @@ LogicalResult conversion::emitMatmul(KernelBuilder &k, graph::MatmulOp op) {
     return op.emitOpError()
            << "expects the schedule's channels (" << schedule.getChannels()
            << ") to divide the padded N (" << weights.paddedN() << ")";
-  if (schedule.getSplitK() != 1)
-    return op.emitOpError() << "expects split_k = 1 on the mma_sync path, got "
-                            << schedule.getSplitK();
-
   MatmulShape shape(op, schedule, weights, stride);
+  if (schedule.getSplitK() > shape.kTiles)
+    return op.emitOpError() << "expects split_k (" << schedule.getSplitK()
+                            << ") of at most the number of stages that K has ("
+                            << shape.kTiles << ")";
+
   MatmulEmitter(k, op, shape).emit();
-  k.finish({weights.paddedN() / schedule.getChannels(), 1, 1},
-           {0, schedule.getTokens(), 0}, schedule.getThreads(),
-           schedule.getSharedBytes());
+  if (schedule.getStreamK() > 0)
+    k.finish({schedule.getStreamK(), 1, 1}, {0, 0, 0}, schedule.getThreads(),
+             schedule.getSharedBytes());
+  else
+    k.finish({shape.channelTiles, 1, schedule.getSplitK()},
+             {0, schedule.getTokens(), 0}, schedule.getThreads(),
+             schedule.getSharedBytes());
   return success();
 }

@@ -69,7 +69,8 @@ LogicalResult ScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                                    Path path, int64_t channels, int64_t tokens,
                                    int64_t k, int64_t channelWarps,
                                    int64_t tokenWarps, int64_t stages,
-                                   int64_t splitK, int64_t ctas) {
+                                   int64_t splitK, int64_t ctas,
+                                   int64_t streamK) {
   if (channelWarps < 1 || tokenWarps < 1 || channelWarps * tokenWarps > 32)
     return emitError() << "expects 1 to 32 warps, got " << channelWarps << " x "
                        << tokenWarps;
@@ -87,6 +88,14 @@ LogicalResult ScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError,
     return emitError() << "expects 2 to 8 stages, got " << stages;
   if (splitK < 1)
     return emitError() << "expects split_k to be at least 1, got " << splitK;
+  if (streamK < 0 || (streamK > 0 && path != Path::MmaSync))
+    return emitError()
+           << "expects stream_k of 0, or more on the path mma_sync, "
+              "got "
+           << streamK;
+  if (splitK > 1 && streamK > 0)
+    return emitError() << "expects at most one of split_k (" << splitK
+                       << ") and stream_k (" << streamK << ")";
   if (ctas < 0 || (ctas > 0 && (path != Path::Wgmma || splitK != 1)))
     return emitError()
            << "expects ctas of 0, or more on the path wgmma without "
@@ -164,7 +173,8 @@ LogicalResult SwizzledAttr::verifyEncoding(
 LogicalResult LaunchAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                                  ArrayRef<int64_t> grid,
                                  ArrayRef<int64_t> perTokens, int64_t block,
-                                 int64_t sharedBytes, int64_t cluster) {
+                                 int64_t sharedBytes, int64_t cluster,
+                                 int64_t scratchBytes, bool counters) {
   if (grid.size() != 3 || perTokens.size() != 3)
     return emitError() << "expects three grid dimensions";
   for (auto [a, d] : llvm::zip_equal(grid, perTokens))
@@ -180,6 +190,9 @@ LogicalResult LaunchAttr::verify(function_ref<InFlightDiagnostic()> emitError,
   if (cluster < 1 || grid[0] % cluster != 0)
     return emitError() << "expects clusters that divide the grid's " << grid[0]
                        << " CTAs, got " << cluster;
+  if (scratchBytes < 0)
+    return emitError() << "expects a size of scratch memory, got "
+                       << scratchBytes;
   return success();
 }
 

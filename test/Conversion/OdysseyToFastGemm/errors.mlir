@@ -97,7 +97,7 @@ gpu.module @kernels {
 
 gpu.module @kernels {
   odyssey.kernel @split_k(%x: tensor<?x64xi8>, %xs: tensor<?xf32>, %w: tensor<64x64xi4, #fastgemm.packed<channels = 64>>, %ws: tensor<64xf32>) -> tensor<?x64xf16> attributes {kind = "matmul"} {
-    // expected-error@+1 {{'odyssey.matmul' op expects split_k = 1 on the mma_sync path, got 2}}
+    // expected-error@+1 {{'odyssey.matmul' op expects split_k (2) of at most the number of stages that K has (1)}}
     %y = odyssey.matmul %x scale %xs, %w scale %ws
         schedule <path = mma_sync, channels = 64, tokens = 8, k = 64, channel_warps = 2, token_warps = 1, stages = 2, split_k = 2>
         : (tensor<?x64xi8>, tensor<?xf32>, tensor<64x64xi4, #fastgemm.packed<channels = 64>>, tensor<64xf32>) -> tensor<?x64xf16>
@@ -119,7 +119,7 @@ gpu.module @kernels {
 
 gpu.module @kernels {
   odyssey.kernel @linear_depth(%x: tensor<?x128xf16>, %w: tensor<32x128xf16>) -> tensor<?x32xf32> attributes {kind = "lm_head"} {
-    // expected-error@+1 {{'odyssey.linear' op expects a schedule of path mma_sync with k = 64 and split_k = 1}}
+    // expected-error@+1 {{'odyssey.linear' op expects a schedule of path mma_sync with k = 64, without split_k and stream_k}}
     %y = odyssey.linear %x, %w keep
         schedule <path = mma_sync, channels = 32, tokens = 8, k = 128, channel_warps = 1, token_warps = 1, stages = 2>
         : (tensor<?x128xf16>, tensor<32x128xf16>) -> tensor<?x32xf32>

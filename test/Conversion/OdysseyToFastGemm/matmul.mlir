@@ -214,3 +214,68 @@ gpu.module @kernels {
     odyssey.return %y : tensor<?x64xf16>
   }
 }
+
+// -----
+
+// Three CTAs share each tile's sum over K: one or two of its four stages each. A
+// CTA's partial sums are 64 x 8 of 4 bytes. Each leaves its own, then one thread
+// counts the CTA; the last one adds the others' and goes on with the epilogue.
+
+// CHECK-LABEL: gpu.func @split_k
+// CHECK-SAME: %[[M:[a-z0-9]*]]: i32, %[[SCRATCH:[a-z0-9]*]]: !llvm.ptr<1>, %[[COUNTERS:[a-z0-9]*]]: !llvm.ptr<1>) kernel
+// CHECK-SAME: #fastgemm.launch<grid = [1, 1, 3], per_tokens = [0, 8, 0], block = 64, shared_bytes = 5120, scratch_bytes = 2048, counters = true>
+// CHECK-DAG: %[[ONE:.*]] = arith.constant 1 : i32
+// CHECK-DAG: %[[TWO:.*]] = arith.constant 2 : i32
+// CHECK-DAG: %[[THREE:.*]] = arith.constant 3 : i32
+// CHECK: %[[CTA:.*]] = nvvm.read.ptx.sreg.ctaid.z
+// CHECK: scf.for
+// CHECK: fastgemm.mma_s8
+// CHECK: llvm.getelementptr %[[SCRATCH]]
+// CHECK-COUNT-2: llvm.store %{{.*}}, %{{.*}} {alignment = 16 : i64} : vector<4xi32>, !llvm.ptr<1>
+// CHECK-NEXT: gpu.barrier
+// CHECK: scf.if
+// CHECK: %[[COUNTER:.*]] = llvm.getelementptr %[[COUNTERS]]
+// CHECK-NEXT: llvm.fence syncscope("device") acq_rel
+// CHECK-NEXT: %[[BEFORE:.*]] = llvm.atomicrmw uinc_wrap %[[COUNTER]], %[[TWO]] syncscope("device") monotonic
+// CHECK-NEXT: llvm.fence syncscope("device") acq_rel
+// CHECK-NEXT: %[[LAST:.*]] = arith.cmpi eq, %[[BEFORE]], %[[TWO]] : i32
+// CHECK: llvm.store %{{.*}} : i32, !llvm.ptr<3>
+// CHECK: gpu.barrier
+// CHECK: %[[FLAG:.*]] = llvm.load %{{.*}} : !llvm.ptr<3> -> i32
+// CHECK: %[[IS_LAST:.*]] = arith.cmpi eq, %[[FLAG]], %[[ONE]] : i32
+// CHECK: scf.if %[[IS_LAST]]
+// CHECK: scf.for %{{.*}} = %[[ONE]] to %[[THREE]] step %[[ONE]]
+// CHECK-COUNT-2: llvm.load %{{.*}} {alignment = 16 : i64} : !llvm.ptr<1> -> vector<4xi32>
+// CHECK: scf.yield
+// CHECK: llvm.store %{{.*}}, %{{.*}} : vector<4xf16>, !llvm.ptr<1>
+gpu.module @kernels {
+  odyssey.kernel @split_k(%x: tensor<?x256xi8, #fastgemm.rows<stride = 256>>, %xs: tensor<?xf32>, %w: tensor<64x256xi4, #fastgemm.packed<channels = 64>>, %ws: tensor<64xf32>) -> tensor<?x64xf16> attributes {kind = "matmul"} {
+    %y = odyssey.matmul %x scale %xs, %w scale %ws
+        schedule <path = mma_sync, channels = 64, tokens = 8, k = 64, channel_warps = 2, token_warps = 1, stages = 2, split_k = 3>
+        : (tensor<?x256xi8, #fastgemm.rows<stride = 256>>, tensor<?xf32>, tensor<64x256xi4, #fastgemm.packed<channels = 64>>, tensor<64xf32>) -> tensor<?x64xf16>
+    odyssey.return %y : tensor<?x64xf16>
+  }
+}
+
+// -----
+
+// Three CTAs walk over the tiles in which their part of all stages lies. A CTA may
+// leave the sums of two tiles: twice 64 x 8 of 4 bytes. Shared memory is free for
+// the next tile when all threads are done with the one before.
+
+// CHECK-LABEL: gpu.func @stream_k
+// CHECK-SAME: #fastgemm.launch<grid = [3, 1, 1], per_tokens = [0, 0, 0], block = 64, shared_bytes = 5120, scratch_bytes = 4096, counters = true>
+// CHECK: scf.for
+// CHECK: gpu.barrier
+// CHECK: fastgemm.async_copy
+// CHECK: scf.for
+// CHECK: fastgemm.mma_s8
+// CHECK: llvm.atomicrmw uinc_wrap
+gpu.module @kernels {
+  odyssey.kernel @stream_k(%x: tensor<?x256xi8, #fastgemm.rows<stride = 256>>, %xs: tensor<?xf32>, %w: tensor<128x256xi4, #fastgemm.packed<channels = 64>>, %ws: tensor<128xf32>) -> tensor<?x128xf16> attributes {kind = "matmul"} {
+    %y = odyssey.matmul %x scale %xs, %w scale %ws
+        schedule <path = mma_sync, channels = 64, tokens = 8, k = 64, channel_warps = 2, token_warps = 1, stages = 2, stream_k = 3>
+        : (tensor<?x256xi8, #fastgemm.rows<stride = 256>>, tensor<?xf32>, tensor<128x256xi4, #fastgemm.packed<channels = 64>>, tensor<128xf32>) -> tensor<?x128xf16>
+    odyssey.return %y : tensor<?x128xf16>
+  }
+}

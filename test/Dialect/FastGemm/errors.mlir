@@ -30,6 +30,16 @@ func.func private @split() attributes {s = #fastgemm.schedule<path = mma_sync, c
 
 // -----
 
+// expected-error@+1 {{expects stream_k to be a number of CTAs or 0, got -1}}
+func.func private @stream() attributes {s = #fastgemm.schedule<path = mma_sync, channels = 64, tokens = 8, k = 64, channel_warps = 2, token_warps = 1, stages = 2, stream_k = -1>}
+
+// -----
+
+// expected-error@+1 {{expects at most one of split_k (2) and stream_k (216)}}
+func.func private @split_and_stream() attributes {s = #fastgemm.schedule<path = mma_sync, channels = 64, tokens = 8, k = 64, channel_warps = 2, token_warps = 1, stages = 2, split_k = 2, stream_k = 216>}
+
+// -----
+
 // expected-error@+1 {{expects channels to be a multiple of 32, got 48}}
 func.func private @panel(tensor<192x64xi4, #fastgemm.packed<channels = 48>>)
 
@@ -82,3 +92,8 @@ func.func private @grid() attributes {l = #fastgemm.launch<grid = [1, 0, 1], per
 
 // expected-error@+1 {{expects a size of shared memory, got -1}}
 func.func private @shared() attributes {l = #fastgemm.launch<grid = [1, 1, 1], per_tokens = [0, 0, 0], block = 32, shared_bytes = -1>}
+
+// -----
+
+// expected-error@+1 {{expects a size of scratch memory, got -16}}
+func.func private @scratch() attributes {l = #fastgemm.launch<grid = [1, 1, 1], per_tokens = [0, 0, 0], block = 32, shared_bytes = 0, scratch_bytes = -16>}

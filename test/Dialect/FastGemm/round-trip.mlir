@@ -29,9 +29,11 @@ gpu.module @kernels {
 // CHECK-LABEL: func.func private @attributes
 // CHECK-SAME: schedule = #fastgemm.schedule<path = mma_sync, channels = 128, tokens = 16, k = 64, channel_warps = 4, token_warps = 1, stages = 4>
 // CHECK-SAME: split = #fastgemm.schedule<path = wgmma, channels = 128, tokens = 8, k = 128, channel_warps = 4, token_warps = 1, stages = 3, split_k = 4>
+// CHECK-SAME: stream = #fastgemm.schedule<path = mma_sync, channels = 64, tokens = 8, k = 128, channel_warps = 2, token_warps = 1, stages = 3, stream_k = 216>
 func.func private @attributes() attributes {
   schedule = #fastgemm.schedule<path = mma_sync, channels = 128, tokens = 16, k = 64, channel_warps = 4, token_warps = 1, stages = 4>,
-  split = #fastgemm.schedule<path = wgmma, channels = 128, tokens = 8, k = 128, channel_warps = 4, token_warps = 1, stages = 3, split_k = 4>
+  split = #fastgemm.schedule<path = wgmma, channels = 128, tokens = 8, k = 128, channel_warps = 4, token_warps = 1, stages = 3, split_k = 4>,
+  stream = #fastgemm.schedule<path = mma_sync, channels = 64, tokens = 8, k = 128, channel_warps = 2, token_warps = 1, stages = 3, stream_k = 216>
 }
 
 // CHECK-LABEL: func.func private @persistent
@@ -50,8 +52,10 @@ func.func private @layouts(tensor<192x64xi4, #fastgemm.packed<channels = 64>>,
 
 // CHECK-LABEL: func.func private @launch
 // CHECK-SAME: #fastgemm.launch<grid = [3, 1, 1], per_tokens = [0, 16, 0], block = 128, shared_bytes = 24576>
+// CHECK-SAME: #fastgemm.launch<grid = [3, 1, 4], per_tokens = [0, 8, 0], block = 64, shared_bytes = 24576, scratch_bytes = 2048, counters = true>
 func.func private @launch() attributes {
-  launch = #fastgemm.launch<grid = [3, 1, 1], per_tokens = [0, 16, 0], block = 128, shared_bytes = 24576>
+  launch = #fastgemm.launch<grid = [3, 1, 1], per_tokens = [0, 16, 0], block = 128, shared_bytes = 24576>,
+  together = #fastgemm.launch<grid = [3, 1, 4], per_tokens = [0, 8, 0], block = 64, shared_bytes = 24576, scratch_bytes = 2048, counters = true>
 }
 
 // CHECK-LABEL: func.func private @cluster

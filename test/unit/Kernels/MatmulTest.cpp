@@ -271,6 +271,27 @@ TEST(Matmul, EveryHopperScheduleGivesTheSameBits) {
   }
 }
 
+/// K = 1100 is 18 blocks of 64: parts of equal and of unequal length, N and M
+/// with a last tile that is not full, and more and fewer CTAs than there are
+/// tiles, or stages. Every call comes twice: counters are left as they were.
+TEST(Matmul, DividedSumsGiveTheSameBits) {
+  for (const char *division :
+       {"split_k = 2", "split_k = 4", "split_k = 5", "split_k = 8",
+        "split_k = 16", "split_k = 18", "stream_k = 1", "stream_k = 2",
+        "stream_k = 3", "stream_k = 7", "stream_k = 20", "stream_k = 64",
+        "stream_k = 1000"}) {
+    SCOPED_TRACE(division);
+    checkProduct(
+        100, 1100, {1, 7, 8, 16, 33, 64, 1, 33},
+        {.bias = true,
+         .residual = true,
+         .schedule = std::string("schedule <path = mma_sync, channels = 64, "
+                                 "tokens = 16, k = 64, channel_warps = 2, "
+                                 "token_warps = 1, stages = 4, ") +
+                     division + ">"});
+  }
+}
+
 TEST(Matmul, OtherTargets) {
   checkProduct(172, 192, {1, 50}, {.target = "sm_86"});
   checkProduct(172, 192, {1, 50}, {.target = "sm_89"});

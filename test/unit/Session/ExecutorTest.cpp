@@ -311,6 +311,32 @@ TEST_F(ExecutorTest, GivesEverythingBack) {
   EXPECT_EQ(device->liveModules(), 0u);
 }
 
+/// Counters are zero when the first kernel begins, whatever the device's memory
+/// held; a launch finds what the one before it left, until states are cleared.
+TEST(ExecutorCountersTest, BeginAsZeros) {
+  json counting = plan();
+  for (json &function : counting["functions"])
+    for (json &bucket : function["buckets"]) {
+      bucket["counter_bytes"] = 8;
+      bucket["steps"][1]["arguments"].push_back({{"counters", 4}});
+    }
+  auto device = makeDevice();
+  std::vector<int32_t> found;
+  device->kernels["add"] = [&](const FakeLaunch &launch) {
+    found.push_back((*launch.pointer<int32_t>(5))++);
+  };
+  auto executor = Executor::create(open(builder(counting)), device);
+  ASSERT_TRUE(executor.ok()) << executor.status().message();
+  DeviceAddress x = *device->allocate(192, "x");
+  ASSERT_TRUE(device->fill(x, 0, 192).ok());
+  std::array both = {x};
+  for (int64_t tokens : {1, 5}) // two buckets
+    ASSERT_TRUE((*executor)->run({0, both, both, tokens}).ok());
+  ASSERT_TRUE((*executor)->clearStates().ok());
+  ASSERT_TRUE((*executor)->run({0, both, both, 1}).ok());
+  EXPECT_EQ(found, (std::vector<int32_t>{0, 1, 0}));
+}
+
 TEST(ExecutorCreateTest, RefusesAnotherTarget) {
   json other = plan();
   other["target"] = "sm_90a";

@@ -35,11 +35,12 @@ json smallPlan() {
       "outputs": [{"name": "y", "type": "bf16", "shape": ["tokens", 192]}],
       "states": ["cache"],
       "buckets": [
-        {"tokens": 8, "workspace_bytes": 1024,
+        {"tokens": 8, "workspace_bytes": 1024, "counter_bytes": 64,
          "steps": [{"kernel": 0, "grid": [[1, 8], [3, 0], [1, 0]],
                     "arguments": [{"workspace": 256}, {"weight": 1},
                                   {"input": 0}, {"output": 0}, {"state": 0},
-                                  {"tokens": true}, {"i32": -7}]}]},
+                                  {"tokens": true}, {"i32": -7},
+                                  {"counters": 4}]}]},
         {"tokens": 64, "workspace_bytes": 4096,
          "steps": [{"kernel": 0, "grid": [[2, 8], [3, 0], [1, 0]],
                     "arguments": []}]}]
@@ -93,7 +94,10 @@ TEST(PlanTest, ReadsEverything) {
                            // The function's state 0 is the plan's state 1.
                            {Kind::State, 1},
                            {Kind::Tokens, 0},
-                           {Kind::I32, -7}}));
+                           {Kind::I32, -7},
+                           {Kind::Counters, 4}}));
+  EXPECT_EQ(function.buckets[0].counterBytes, 64u);
+  EXPECT_EQ(function.buckets[1].counterBytes, 0u);
   EXPECT_FALSE(plan->model.has_value());
 }
 
@@ -209,7 +213,8 @@ INSTANTIATE_TEST_SUITE_P(
         Damage{"/functions/0/buckets/0/workspace_bytes", "-1",
                "workspace_bytes"},
         Damage{"/functions/0/buckets/0/workspace_bytes", kHuge,
-               "workspace_bytes"}));
+               "workspace_bytes"},
+        Damage{"/functions/0/buckets/0/counter_bytes", "-1", "counter_bytes"}));
 
 INSTANTIATE_TEST_SUITE_P(
     Steps, PlanDamageTest,
@@ -251,7 +256,11 @@ INSTANTIATE_TEST_SUITE_P(
         Damage{"/functions/0/buckets/0/steps/0/arguments/5/tokens", "false",
                "expected true"},
         Damage{"/functions/0/buckets/0/steps/0/arguments/6/i32", "2147483648",
-               "arguments[6].i32"}));
+               "arguments[6].i32"},
+        Damage{"/functions/0/buckets/0/steps/0/arguments/7/counters", "64",
+               "counters: expected an integer from 0 to 63, got 64"},
+        Damage{"/functions/0/buckets/0/steps/0/arguments/7/counters", "2",
+               "expected a multiple of 4, got 2"}));
 
 class DecoderDamageTest : public ::testing::TestWithParam<Damage> {};
 

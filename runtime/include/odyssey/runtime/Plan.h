@@ -86,10 +86,20 @@ struct GridDimension {
 };
 
 struct ArgumentPlan {
-  enum class Kind { Workspace, Weight, Input, Output, State, Tokens, I32 };
+  enum class Kind {
+    Workspace,
+    Counters,
+    Weight,
+    Input,
+    Output,
+    State,
+    Tokens,
+    I32
+  };
   Kind kind = Kind::Tokens;
-  /// A byte offset (Workspace), an index (Weight: into Plan::weights; Input,
-  /// Output: of the function; State: into Plan::states), or the constant (I32).
+  /// A byte offset (Workspace, Counters), an index (Weight: into Plan::weights;
+  /// Input, Output: of the function; State: into Plan::states), or the constant
+  /// (I32).
   int64_t value = 0;
 };
 
@@ -104,6 +114,8 @@ struct BucketPlan {
   /// without dynamic size.
   int64_t tokens = 0;
   uint64_t workspaceBytes = 0;
+  /// Memory that is zero before and after each step.
+  uint64_t counterBytes = 0;
   std::vector<StepPlan> steps;
 };
 
