@@ -241,9 +241,8 @@ def FastGemm_LaunchAttr : FastGemm_Attr<"Launch", "launch"> {
     DefaultValuedParameter<"bool", "false">:$counters);
   let assemblyFormat = [{
     `<` `grid` `=` `[` $grid `]` `,` `per_tokens` `=` `[` $per_tokens `]` `,`
-    `block` `=` $block `,` `shared_bytes` `=` $shared_bytes
-    (`,` `cluster` `=` $cluster^)? (`,` `scratch_bytes` `=` $scratch_bytes^)?
-    (`,` `counters` `=` $counters^)? `>`
+    `block` `=` $block `,`
+    custom<LaunchMemory>($shared_bytes, $cluster, $scratch_bytes, $counters) `>`
   }];
   let genVerifyDecl = 1;
 }

@@ -14,6 +14,50 @@ using namespace odyssey::fastgemm;
 #include "odyssey/Dialect/FastGemm/Dialect.cpp.inc"
 #include "odyssey/Dialect/FastGemm/Enums.cpp.inc"
 
+/// `shared_bytes = 512`, then any of `, cluster = 4`, `, scratch_bytes = 2048`
+/// and `, counters = true`.
+static ParseResult parseLaunchMemory(AsmParser &parser, int64_t &sharedBytes,
+                                     int64_t &cluster, int64_t &scratchBytes,
+                                     bool &counters) {
+  cluster = 1, scratchBytes = 0, counters = false;
+  if (parser.parseKeyword("shared_bytes") || parser.parseEqual() ||
+      parser.parseInteger(sharedBytes))
+    return failure();
+  while (succeeded(parser.parseOptionalComma())) {
+    StringRef name;
+    SMLoc where = parser.getCurrentLocation();
+    if (parser.parseKeyword(&name) || parser.parseEqual())
+      return failure();
+    if (name == "cluster" || name == "scratch_bytes") {
+      int64_t value;
+      if (parser.parseInteger(value))
+        return failure();
+      (name == "cluster" ? cluster : scratchBytes) = value;
+    } else if (name == "counters") {
+      FailureOr<bool> value = FieldParser<bool>::parse(parser);
+      if (failed(value))
+        return failure();
+      counters = *value;
+    } else {
+      return parser.emitError(where)
+             << "expects cluster, scratch_bytes or counters, got " << name;
+    }
+  }
+  return success();
+}
+
+static void printLaunchMemory(AsmPrinter &printer, int64_t sharedBytes,
+                              int64_t cluster, int64_t scratchBytes,
+                              bool counters) {
+  printer << "shared_bytes = " << sharedBytes;
+  if (cluster != 1)
+    printer << ", cluster = " << cluster;
+  if (scratchBytes != 0)
+    printer << ", scratch_bytes = " << scratchBytes;
+  if (counters)
+    printer << ", counters = true";
+}
+
 #define GET_ATTRDEF_CLASSES
 #include "odyssey/Dialect/FastGemm/Attrs.cpp.inc"
 
