@@ -2,9 +2,9 @@
 
 #include "odyssey/runtime/Generator.h"
 
+#include "Continuation.h"
 #include "Stopwatch.h"
 
-#include <algorithm>
 #include <array>
 
 namespace odyssey::runtime {
@@ -21,70 +21,20 @@ struct Generator::Content {
 
   const DecoderPlan &model() const { return session->model(); }
 
-  Result<std::vector<int32_t>> encode(std::string_view prompt) const;
-  Status checkFits(size_t promptTokens, const GenerateOptions &options) const;
-  Result<int32_t> step(std::span<const int32_t> tokens, Sampler &sampler,
-                       bool greedy);
+  Result<Session::Output> step(std::span<const int32_t> tokens,
+                               bool wantLogits);
   Status run(std::span<const int32_t> tokens);
-  bool endsText(int32_t token) const {
-    return std::find(model().eos.begin(), model().eos.end(), token) !=
-           model().eos.end();
-  }
 };
 
-/// The tokens to run for a prompt: what is pending, BOS where a text begins,
-/// and the prompt's own.
-Result<std::vector<int32_t>>
-Generator::Content::encode(std::string_view prompt) const {
-  std::vector<int32_t> tokens;
-  if (pending)
-    tokens.push_back(*pending);
-  else if (history.empty() && model().addBos)
-    tokens.push_back(*model().bos);
-  // The plan says whether there is a BOS token, not the tokenizer's file.
-  EncodeOptions options;
-  options.addBos = false;
-  ODYSSEY_ASSIGN_OR_RETURN(std::vector<int32_t> encoded,
-                           tokenizer->encode(prompt, options));
-  tokens.insert(tokens.end(), encoded.begin(), encoded.end());
-  if (tokens.empty())
-    return invalidArgument("the prompt is empty");
-  return tokens;
-}
-
-Status Generator::Content::checkFits(size_t promptTokens,
-                                     const GenerateOptions &options) const {
-  int64_t before = static_cast<int64_t>(history.size() + promptTokens);
-  // The last new token is not run.
-  int64_t after = options.maxTokens.value_or(1) - 1;
-  if (before + after <= model().context)
-    return Status::success();
-  std::string what =
-      "a text of " + std::to_string(before) + " tokens" +
-      (options.maxTokens
-           ? " with " + std::to_string(*options.maxTokens) + " new ones"
-           : "");
-  return resourceExhausted(what + " is longer than the context of " +
-                           std::to_string(model().context) +
-                           " tokens that the bundle was compiled for "
-                           "(--max-context)");
-}
-
-/// Runs tokens and chooses the next one, which becomes pending.
-Result<int32_t> Generator::Content::step(std::span<const int32_t> tokens,
-                                         Sampler &sampler, bool greedy) {
+/// Appends tokens to the sequence and gives what the model says after them.
+Result<Session::Output>
+Generator::Content::step(std::span<const int32_t> tokens, bool wantLogits) {
   ODYSSEY_ASSIGN_OR_RETURN(
       std::vector<Session::Output> outputs,
-      session->step(std::array{Session::Input{sequence, tokens, !greedy}}));
+      session->step(std::array{Session::Input{sequence, tokens, wantLogits}}));
   history.insert(history.end(), tokens.begin(), tokens.end());
   pending.reset();
-  // Greedy decoding needs no copy of the logits.
-  int32_t next = outputs[0].nextToken;
-  if (!greedy) {
-    ODYSSEY_ASSIGN_OR_RETURN(next, sampler.sample(outputs[0].logits));
-  }
-  pending = next;
-  return next;
+  return std::move(outputs[0]);
 }
 
 /// Runs tokens whose result is of no interest.
@@ -101,11 +51,8 @@ Generator::create(std::shared_ptr<const Bundle> bundle,
   auto content = std::make_unique<Content>();
   ODYSSEY_ASSIGN_OR_RETURN(content->session,
                            Session::create(bundle, std::move(device)));
-  const std::string &section = content->model().tokenizer;
-  if (section.empty())
-    return failedPrecondition("'" + bundle->path() + "' has no tokenizer");
   ODYSSEY_ASSIGN_OR_RETURN(content->tokenizer,
-                           Tokenizer::load(section, *bundle->section(section)));
+                           loadTokenizer(*bundle, content->model()));
   ODYSSEY_ASSIGN_OR_RETURN(content->sequence, content->session->addSequence());
   return std::unique_ptr<Generator>(new Generator(std::move(content)));
 }
@@ -116,55 +63,44 @@ const Tokenizer &Generator::tokenizer() const { return *content->tokenizer; }
 Result<GenerateResult> Generator::generate(std::string_view prompt,
                                            const GenerateOptions &options,
                                            const TextCallback &onText) {
-  if (options.maxTokens && *options.maxTokens < 1)
-    return invalidArgument("the number of new tokens must be at least 1, got " +
-                           std::to_string(*options.maxTokens));
-  ODYSSEY_ASSIGN_OR_RETURN(Sampler sampler, Sampler::create(options.sampling));
-  ODYSSEY_ASSIGN_OR_RETURN(std::vector<int32_t> input, content->encode(prompt));
-  ODYSSEY_RETURN_IF_ERROR(content->checkFits(input.size(), options));
-  bool greedy = options.sampling.temperature == 0;
-
-  DecodeOptions decoding;
-  decoding.continuation = !prompt.empty() || !content->history.empty();
-  StreamingDecoder decoder(*content->tokenizer, decoding);
-  auto emit = [&](const std::string &piece) {
-    return piece.empty() || !onText || onText(piece);
-  };
+  const DecoderPlan &model = content->model();
+  const Tokenizer &tokenizer = *content->tokenizer;
+  const std::vector<int32_t> &history = content->history;
+  ODYSSEY_ASSIGN_OR_RETURN(
+      Continuation continuation,
+      Continuation::create(model, tokenizer, options,
+                           !prompt.empty() || !history.empty()));
+  ODYSSEY_ASSIGN_OR_RETURN(std::vector<int32_t> input,
+                           encodePrompt(model, tokenizer, prompt,
+                                        content->pending, history.empty()));
+  ODYSSEY_RETURN_IF_ERROR(
+      checkFits(model, history.size() + input.size(), options));
+  bool wantLogits = continuation.needsLogits();
 
   GenerateResult result;
   result.promptTokens = static_cast<int64_t>(input.size());
   Stopwatch prefill;
-  ODYSSEY_ASSIGN_OR_RETURN(int32_t next, content->step(input, sampler, greedy));
+  ODYSSEY_ASSIGN_OR_RETURN(Session::Output output,
+                           content->step(input, wantLogits));
   result.prefillSeconds = prefill.seconds();
 
   Stopwatch decode;
   for (;;) {
     result.decodeSeconds = decode.seconds();
-    if (content->endsText(next)) {
-      result.reason = StopReason::EndOfText;
+    ODYSSEY_ASSIGN_OR_RETURN(
+        std::optional<StopReason> reason,
+        continuation.accept(output, static_cast<int64_t>(history.size()),
+                            onText));
+    content->pending = continuation.next();
+    if (reason) {
+      result.reason = *reason;
       break;
     }
-    result.tokens.push_back(next);
-    if (!emit(decoder.append(next))) {
-      result.reason = StopReason::Cancelled;
-      return result;
-    }
-    if (options.maxTokens &&
-        static_cast<int64_t>(result.tokens.size()) >= *options.maxTokens) {
-      result.reason = StopReason::MaxTokens;
-      break;
-    }
-    if (static_cast<int64_t>(content->history.size()) >=
-        content->model().context) {
-      result.reason = StopReason::ContextFull;
-      break;
-    }
-    ODYSSEY_ASSIGN_OR_RETURN(next,
-                             content->step(std::array{next}, sampler, greedy));
+    ODYSSEY_ASSIGN_OR_RETURN(
+        output, content->step(std::array{continuation.next()}, wantLogits));
     ++result.decodeSteps;
   }
-  // A character that the last tokens left incomplete.
-  emit(decoder.finish());
+  result.tokens = continuation.tokens();
   return result;
 }
 

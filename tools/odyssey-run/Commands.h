@@ -13,6 +13,9 @@ void listDevices(const Options &options);
 /// Generates text from one prompt, or from the lines of standard input.
 runtime::Status runText(const Options &options);
 
+/// Generates text from each line of a file, many at a time.
+runtime::Status runBatch(const Options &options);
+
 /// Runs one function of the bundle on .npy files.
 runtime::Status runFunction(const Options &options);
 

@@ -28,6 +28,8 @@ struct Options {
   std::optional<std::string> prompt;
   std::string promptFile;
   bool interactive = false;
+  /// A file with a prompt on each line.
+  std::string batchFile;
   runtime::GenerateOptions generate;
 
   std::string function;

@@ -40,10 +40,11 @@ void checkUsage(const Options &options) {
   if (options.bundle.empty())
     refuse("a bundle is required");
   int modes = options.prompt.has_value() + !options.promptFile.empty() +
-              options.interactive + !options.function.empty();
+              options.interactive + !options.batchFile.empty() +
+              !options.function.empty();
   if (modes != 1)
-    refuse("expected one of --prompt, --prompt-file, --interactive and "
-           "--function");
+    refuse("expected one of --prompt, --prompt-file, --interactive, --batch "
+           "and --function");
   if (options.function.empty() &&
       !(options.inputs.empty() && options.outputs.empty()))
     refuse("--input and --output need --function");
@@ -80,6 +81,12 @@ void parse(CLI::App &app, int argc, char **argv, Options &options) {
   app.add_flag("--interactive", options.interactive,
                "Continue one text with the lines of standard input; /reset "
                "begins a new one")
+      ->group(text);
+  app.add_option(
+         "--batch", options.batchFile,
+         "The file with a text to continue on each line; as many at a "
+         "time as the bundle was compiled for (--max-batch), each as it "
+         "would be alone")
       ->group(text);
   app.add_option("--max-tokens", options.generate.maxTokens,
                  "At most so many new tokens; by default, until the text ends "
@@ -139,8 +146,9 @@ int main(int argc, char **argv) {
     listDevices(options);
     return 0;
   }
-  runtime::Status status =
-      options.function.empty() ? runText(options) : runFunction(options);
+  runtime::Status status = !options.function.empty()    ? runFunction(options)
+                           : !options.batchFile.empty() ? runBatch(options)
+                                                        : runText(options);
   if (status.ok())
     return 0;
   fprintf(stderr, "odyssey-run: error: %s\n", status.message().c_str());

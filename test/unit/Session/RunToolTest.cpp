@@ -133,10 +133,57 @@ TEST_F(RunToolTest, ContinuesATextInteractively) {
   EXPECT_EQ(outcome.output, answer("hello", 3) + "\n");
 }
 
+TEST_F(RunToolTest, ContinuesEveryLineOfABatch) {
+  // Five texts, three at a time; the last line has no end.
+  std::vector<std::string> prompts = {"hello", "a", "once upon a time", "you",
+                                      "be"};
+  std::string file, expected, quiet;
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    file += prompts[i] + (i + 1 < prompts.size() ? "\n" : "");
+    std::string head = "==> " + std::to_string(i + 1) + " <==\n";
+    std::string text = answer(prompts[i], 6) + "\n";
+    expected += head + prompts[i] + text;
+    quiet += head + text;
+  }
+  std::ofstream(folder / "prompts.txt") << file;
+  Outcome outcome =
+      runToy("--batch prompts.txt --max-tokens 6 --temperature 0");
+  EXPECT_EQ(outcome.exitCode, 0) << outcome.error;
+  EXPECT_EQ(outcome.output, expected);
+  EXPECT_THAT(outcome.error, IsEmpty());
+  outcome = runToy(
+      "--batch prompts.txt --max-tokens 6 --temperature 0 --quiet --stats");
+  EXPECT_EQ(outcome.output, quiet);
+  for (const char *line :
+       {"prompts                5", "at a time              3",
+        "new tokens            30 tokens"})
+    EXPECT_THAT(outcome.error, HasSubstr(line));
+}
+
+TEST_F(RunToolTest, NamesWhatIsWrongWithABatch) {
+  auto error = [&](const std::string &content) {
+    std::ofstream(folder / "prompts.txt") << content;
+    Outcome outcome = runToy("--batch prompts.txt --max-tokens 3");
+    EXPECT_EQ(outcome.exitCode, 1);
+    EXPECT_THAT(outcome.output, IsEmpty());
+    return outcome.error;
+  };
+  EXPECT_THAT(error(""), HasSubstr("'prompts.txt' has no line"));
+  EXPECT_THAT(
+      error("a\n" + std::string(50, 'a') + "\n"),
+      HasSubstr("prompt 2: a text of 51 tokens with 3 new ones is longer "
+                "than the context of 40 tokens"));
+  EXPECT_THAT(error("a\nb\n\377\n"), HasSubstr("prompt 3: "));
+  EXPECT_THAT(runToy("--batch missing.txt").error,
+              HasSubstr("cannot read 'missing.txt': No such file"));
+  Outcome full = runToy("--batch prompts.txt", "", "/dev/full");
+  EXPECT_EQ(full.exitCode, 1);
+}
+
 TEST_F(RunToolTest, WrongUsageExitsWithTwo) {
   for (const char *arguments :
        {"", "--prompt a", "x.odyssey", "x.odyssey --prompt a --interactive",
-        "x.odyssey --prompt a --function f",
+        "x.odyssey --prompt a --function f", "x.odyssey --prompt a --batch b",
         "x.odyssey --prompt a --input x=@x", "x.odyssey --function f --input x",
         "x.odyssey --function f --input =@x",
         "x.odyssey --prompt a --max-tokens 0",
