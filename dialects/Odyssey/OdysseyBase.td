@@ -37,6 +37,9 @@ def Odyssey_I4Matrix : 2DTensorOf<[Odyssey_I4]>;
 def Odyssey_FloatMatrix : 2DTensorOf<[F16, F32]>;
 /// [tokens, heads, chunks of the KV length, numbers].
 def Odyssey_Chunks : TensorRankOf<[F32], [4]>;
-def Odyssey_KvCache : MemRefRankOf<[F16], [6]>;
+/// [layers, pages, 2 (keys, values), KV heads, page tokens, head dimension] of
+/// fp16, or of i8 with a last dimension greater by 4: 64 rows of a head are then
+/// followed by the fp32 scale of each.
+def Odyssey_KvCache : MemRefRankOf<[F16, I8], [6]>;
 
 #endif // ODYSSEY_BASE

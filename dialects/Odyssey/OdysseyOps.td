@@ -359,8 +359,10 @@ def Odyssey_RopeAppendOp : Odyssey_Op<"rope_append", [
     `(i, i + d/2)` by the token's position, in fp32, and rounded to fp16. Keys
     and values go to the page `page_table[sequence, position / page_tokens]` of
     `cache` at `layer`; the cache's shape is [layers, pages, 2, KV heads,
-    page_tokens, head dimension]. A token at position -1 is none and appends
-    nothing. The result are the rotated queries.
+    page_tokens, head dimension]. Where that is of i8, a token's key or
+    value of one head is quantized like a row of `odyssey.quantize`, and its
+    scale stands behind the page's 64 rows. A token at position -1 is none and
+    appends nothing. The result are the rotated queries.
 
     With `norm`, every head of queries and keys is first normalized by its root
     mean square, as by `odyssey.rms_norm` on a row of one head, the rounding to

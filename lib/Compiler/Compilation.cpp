@@ -111,7 +111,7 @@ llvm::Error Compilation::buildModel(const ModelConfig &config) {
     return fail("--max-context=" + Twine(longest) +
                 " is more than the model's context of " +
                 Twine(config.maxContext));
-  ModelLimits limits{longest, options.maxBatch, 0};
+  ModelLimits limits{longest, options.maxBatch, 0, options.kvCache};
   buckets = tokenBuckets(
       std::min(kMaxStepTokens, std::max<int64_t>(longest, options.maxBatch)));
   limits.maxStepTokens = buckets.back();
@@ -142,9 +142,11 @@ json::Value Compilation::modelObject(const ModelConfig &config,
 }
 
 llvm::Error Compilation::loadFile() {
-  if (options.maxContext != 0 || options.maxBatch != 1)
-    return fail("--max-context and --max-batch are for models, an IR file has "
-                "its own shapes");
+  if (options.maxContext != 0 || options.maxBatch != 1 ||
+      options.kvCache != KvCacheType::F16)
+    return fail(
+        "--max-context, --max-batch and --kv are for models, an IR file "
+        "has its own shapes");
   std::string message;
   std::unique_ptr<llvm::MemoryBuffer> file =
       openInputFile(options.input, &message);

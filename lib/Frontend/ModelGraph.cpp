@@ -153,10 +153,12 @@ void ModelGraphBuilder::buildForward() {
   Type i32 = b.getI32Type(), f16 = b.getF16Type();
   auto pageTableType =
       RankedTensorType::get({limits.maxBatch, limits.pagesPerSequence()}, i32);
+  bool isInt8 = limits.kvCache == KvCacheType::I8;
   auto cacheType = MemRefType::get(
       {config.numLayers, limits.maxBatch * limits.pagesPerSequence(), 2,
-       config.numKvHeads, kPageTokens, config.headDim},
-      f16);
+       config.numKvHeads, kPageTokens,
+       config.headDim + (isInt8 ? graph::kCacheScaleBytes : 0)},
+      isInt8 ? Type(b.getI8Type()) : f16);
   auto hiddenType =
       MemRefType::get({limits.maxStepTokens, config.hiddenSize}, f16);
   func::FuncOp forward = function(

@@ -7,6 +7,7 @@
 
 #include <Eigen/Core>
 
+#include <algorithm>
 #include <cmath>
 
 using namespace odyssey;
@@ -103,6 +104,22 @@ void LayerSteps::rotate(Matrix &heads, int64_t position) const {
   for (int64_t token = 0; token < heads.rows; ++token)
     rotateToken(heads.row(token), position + token);
   round(heads);
+}
+
+void LayerSteps::throughInt8(Matrix &heads) const {
+  auto headDim = static_cast<size_t>(config.headDim);
+  for (size_t start = 0; start < heads.values.size(); start += headDim) {
+    std::span<float> head = std::span(heads.values).subspan(start, headDim);
+    float largest = 0;
+    for (float value : head)
+      largest = std::max(largest, std::fabs(value));
+    float factor = largest == 0 ? 0 : 127.0f / largest;
+    float scale = largest / 127.0f;
+    for (float &value : head) {
+      float q = std::clamp(std::nearbyint(value * factor), -127.0f, 127.0f);
+      value = roundToHalf(q * scale);
+    }
+  }
 }
 
 //===----------------------------------------------------------------------===//

@@ -28,6 +28,7 @@ public:
 
   const ModelConfig config;
   const unsigned threads;
+  bool int8Cache = false;
   Observer observer;
   int64_t position = 0;
 
@@ -155,6 +156,10 @@ void ReferenceModel::Typed<Linear>::runLayer(const Layer &layer, int64_t index,
   observe(prefix + "self_attn.q_rope", q);
   observe(prefix + "self_attn.k_rope", k);
 
+  if (int8Cache) {
+    steps.throughInt8(k);
+    steps.throughInt8(v);
+  }
   KeyValueCache &cache = caches[index];
   cache.keys.insert(cache.keys.end(), k.values.begin(), k.values.end());
   cache.values.insert(cache.values.end(), v.values.begin(), v.values.end());
@@ -195,9 +200,12 @@ ReferenceModel::ReferenceModel(Fp32Weights weights, unsigned threads)
     : implementation(
           std::make_unique<Typed<Fp32Linear>>(std::move(weights), threads)) {}
 
-ReferenceModel::ReferenceModel(W4A8Weights weights, unsigned threads)
+ReferenceModel::ReferenceModel(W4A8Weights weights, unsigned threads,
+                               bool int8Cache)
     : implementation(
-          std::make_unique<Typed<W4A8Linear>>(std::move(weights), threads)) {}
+          std::make_unique<Typed<W4A8Linear>>(std::move(weights), threads)) {
+  implementation->int8Cache = int8Cache;
+}
 
 ReferenceModel::~ReferenceModel() = default;
 

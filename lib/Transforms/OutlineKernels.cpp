@@ -62,10 +62,10 @@ std::string nameOf(Operation *op) {
     add("k", linear.getWeights().getType().getDimSize(1));
     addSchedule(linear.getSchedule());
   } else if (auto attention = dyn_cast<graph::AttentionOp>(op)) {
-    auto cache = cast<ShapedType>(attention.getCache().getType());
+    auto cache = cast<MemRefType>(attention.getCache().getType());
     add("h", attention.getHeads());
     add("kv", cache.getDimSize(3));
-    add("d", cache.getDimSize(5));
+    add("d", graph::cacheHeadDim(cache));
     if (attention.getTileTokens())
       add("t", *attention.getTileTokens());
   } else if (auto chunks = dyn_cast<graph::AttentionChunksOp>(op)) {

@@ -67,6 +67,13 @@ static cl::opt<int64_t>
     maxContext("max-context",
                cl::desc("Longest sequence in tokens (default: the model's)"),
                cl::init(0), cl::cat(category));
+static cl::opt<KvCacheType>
+    kvCache("kv", cl::desc("What keys and values are kept as"),
+            cl::values(clEnumValN(KvCacheType::F16, "f16", "fp16 (default)"),
+                       clEnumValN(KvCacheType::I8, "i8",
+                                  "8-bit integers with a scale per token and "
+                                  "head: half the memory and traffic")),
+            cl::init(KvCacheType::F16), cl::cat(category));
 static cl::opt<int64_t> maxBatch("max-batch",
                                  cl::desc("Sequences that share a step "
                                           "(default: 1)"),
@@ -217,6 +224,7 @@ int main(int argc, char **argv) {
   options.weights = weights;
   options.maxContext = maxContext;
   options.maxBatch = maxBatch;
+  options.kvCache = kvCache;
   options.jobs = jobs;
   if (showsPasses())
     options.jobs = 1;

@@ -7,6 +7,7 @@
 #ifndef ODYSSEY_COMPILER_COMPILATION_H
 #define ODYSSEY_COMPILER_COMPILATION_H
 
+#include "odyssey/Frontend/ModelGraph.h"
 #include "odyssey/Target/Ptx.h"
 
 #include "llvm/ADT/SmallVector.h"
@@ -37,6 +38,7 @@ struct Options {
   /// 0: what the model was made for.
   int64_t maxContext = 0;
   int64_t maxBatch = 1;
+  KvCacheType kvCache = KvCacheType::F16;
   /// Add machine code by ptxas to a bundle, where ptxas is installed.
   bool assemble = true;
   /// Databases of measured schedules, beside those of the compiler.

@@ -13,6 +13,9 @@ namespace odyssey {
 /// Tokens of a page of the KV cache, and of a block of the online softmax.
 inline constexpr int64_t kPageTokens = 64;
 
+/// What keys and values are kept as (docs/numerics.md, N21).
+enum class KvCacheType { F16, I8 };
+
 /// The sizes for which a model is compiled.
 struct ModelLimits {
   /// Longest sequence, in tokens.
@@ -21,6 +24,7 @@ struct ModelLimits {
   int64_t maxBatch;
   /// Most tokens of one step: rows of the state `hidden`.
   int64_t maxStepTokens;
+  KvCacheType kvCache = KvCacheType::F16;
 
   int64_t pagesPerSequence() const {
     return (maxContext + kPageTokens - 1) / kPageTokens;

@@ -45,6 +45,10 @@ public:
   /// RoPE on the heads of tokens that stand at `position` and after.
   void rotate(Matrix &heads, int64_t position) const;
 
+  /// What a cache of 8-bit integers with a scale per token and head gives back
+  /// for keys or values.
+  void throughInt8(Matrix &heads) const;
+
   /// Causal attention of the tokens `queries`, the first of which stands at
   /// `position`, over a cache that holds them already. Query heads share the
   /// key-value heads in groups. `threads` as in ReferenceModel.

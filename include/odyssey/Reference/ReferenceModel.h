@@ -79,7 +79,9 @@ public:
   /// `threads` for the products; 0 means as many as the machine has cores.
   explicit ReferenceModel(Fp32Weights weights, unsigned threads = 0);
   /// What `weights` points to must outlive the model.
-  explicit ReferenceModel(W4A8Weights weights, unsigned threads = 0);
+  /// With `int8Cache`, keys and values are kept as 8-bit integers.
+  explicit ReferenceModel(W4A8Weights weights, unsigned threads = 0,
+                          bool int8Cache = false);
   ~ReferenceModel();
 
   const ModelConfig &config() const;

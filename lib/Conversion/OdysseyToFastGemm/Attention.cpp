@@ -36,6 +36,8 @@ using namespace odyssey::conversion;
 namespace {
 
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
+/// Slots for pages: the one in use, and the next.
+constexpr int64_t kSlots = 2;
 
 class AttentionEmitter {
 public:
@@ -165,7 +167,7 @@ void AttentionEmitter::loadQueries() {
 /// memory, since registers are what long heads run out of. Nobody else reads
 /// it.
 Val AttentionEmitter::queryAddress(int64_t step) {
-  return k.offset(k.shared(2 * pages.slotBytes() + step * threads * 16),
+  return k.offset(k.shared(pages.sharedBytes(kSlots) + step * threads * 16),
                   k.threadIndex() << 4);
 }
 
@@ -310,7 +312,8 @@ AttentionEmitter::walkChunks(Val sequence, Val pageCount, State total) {
                      Val next = i + 1;
                      k.ifThen(next < pageCount, [&] { startPage(next); });
                      k.create<fastgemm::AsyncCommitOp>();
-                     return processPage(slot(i & 1), i * kPage, last,
+                     Val page = pages.finish(slot(i & 1), kSlots);
+                     return processPage(page, i * kPage, last,
                                         State::fromFlat(carried))
                          .flat();
                    });
@@ -347,7 +350,7 @@ LogicalResult AttentionEmitter::emit() {
       });
   storeRows(State::fromFlat(result));
   k.finish({pages.cache.kvHeads, 1, 1}, {0, tileTokens, 0}, threads,
-           2 * pages.slotBytes() + pages.steps() * threads * 16);
+           pages.sharedBytes(kSlots) + pages.steps() * threads * 16);
   return success();
 }
 

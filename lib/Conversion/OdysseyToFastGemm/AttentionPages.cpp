@@ -20,7 +20,8 @@ Val AttentionPages::headBase(Val base, Val layer, Val kvHead) {
 /// enough for two sets of accumulators.
 Val AttentionPages::address(const Place &place) {
   int64_t mask = std::min<int64_t>(pieces() & -pieces(), 8) - 1;
-  Val at = place.base + place.row * cache.rowBytes();
+  int64_t rowBytes = cache.headDim * 2;
+  Val at = place.base + place.row * rowBytes;
   if (mask > 0) {
     Val swizzle = (place.row / (8 / (mask + 1))) & mask;
     // Rows are multiples of (mask + 1) pieces: the low bits of `at` are free.
@@ -28,30 +29,88 @@ Val AttentionPages::address(const Place &place) {
     at = at ^ ((place.morePieces & mask) * 16);
   }
   Val high = place.piece - (place.piece & mask);
-  int64_t more =
-      place.moreRows * cache.rowBytes() + (place.morePieces & ~mask) * 16;
+  int64_t more = place.moreRows * rowBytes + (place.morePieces & ~mask) * 16;
   return k.offset(k.offset(k.shared(), at + (high << 4)), more);
+}
+
+/// Runs `body` for each of `count` items, shared by the CTA's threads.
+static void forEachItem(KernelBuilder &k, int64_t count, int64_t threads,
+                        llvm::function_ref<void(Val)> body) {
+  for (int64_t first = 0; first < count; first += threads) {
+    Val index = k.threadIndex() + first;
+    if (first + threads > count)
+      k.ifThen(index < count, [&] { body(index); });
+    else
+      body(index);
+  }
 }
 
 void AttentionPages::start(Val slot, Val base, Val page) {
   Val source = k.row(base, page, cache.pageBytes());
-  int64_t count = kPage * pieces();
-  for (int64_t first = 0; first < count; first += threads) {
-    Val index = k.threadIndex() + first;
-    auto copy = [&] {
-      Val row = index / pieces(), piece = index % pieces();
-      for (int part = 0; part < 2; ++part) {
-        Val from = k.offset(source, index * 16 + part * cache.valueOffset());
-        Val to = address({slot + part * halfBytes(), row, piece});
-        k.create<fastgemm::AsyncCopyOp>(to.value, from.value,
-                                        k.getI32IntegerAttr(16), Value());
-      }
-    };
-    if (first + threads > count)
-      k.ifThen(index < count, copy);
-    else
-      copy();
-  }
+  if (cache.isInt8)
+    startBytes(slot, source);
+  else
+    startRows(slot, source);
+}
+
+void AttentionPages::startRows(Val slot, Val source) {
+  forEachItem(k, kPage * pieces(), threads, [&](Val index) {
+    Val row = index / pieces(), piece = index % pieces();
+    for (int part = 0; part < 2; ++part) {
+      Val from = k.offset(source, index * 16 + part * cache.valueOffset());
+      Val to = address({slot + part * halfBytes(), row, piece});
+      k.create<fastgemm::AsyncCopyOp>(to.value, from.value,
+                                      k.getI32IntegerAttr(16), Value());
+    }
+  });
+}
+
+/// Keys, their scales, values, their scales, as they lie.
+void AttentionPages::startBytes(Val slot, Val source) {
+  forEachItem(k, cache.headBytes() / 16, threads, [&](Val index) {
+    for (int part = 0; part < 2; ++part) {
+      Val from = k.offset(source, index * 16 + part * cache.valueOffset());
+      Val to =
+          k.offset(k.shared(), slot + (index * 16 + part * cache.headBytes()));
+      k.create<fastgemm::AsyncCopyOp>(to.value, from.value,
+                                      k.getI32IntegerAttr(16), Value());
+    }
+  });
+}
+
+Val AttentionPages::finish(Val slot, int64_t count) {
+  if (!cache.isInt8)
+    return slot;
+  Val page = k.constant(widenedPage(count));
+  widen(slot, page);
+  k.barrier();
+  return page;
+}
+
+/// fp16(q * s) of every element (N22), 8 at a time.
+void AttentionPages::widen(Val slot, Val page) {
+  forEachItem(k, kPage * pieces(), threads, [&](Val index) {
+    Val row = index / pieces(), piece = index % pieces();
+    for (int part = 0; part < 2; ++part) {
+      Val head = k.offset(k.shared(), slot + part * cache.headBytes());
+      Val scale =
+          k.load(k.f32(), k.offset(head, (row << 2) + cache.scaleOffset()));
+      Val integers = k.load(k.vec(2, k.i32()), k.offset(head, index << 3));
+      SmallVector<Val> pairs;
+      for (int64_t word = 0; word < 2; ++word)
+        for (int64_t byte = 0; byte < 4; byte += 2) {
+          auto element = [&](int64_t i) {
+            Val high = k.extract(integers, word) << (24 - 8 * i);
+            Val value = k.val(
+                k.create<arith::ShRSIOp>(high.value, k.constant(24).value));
+            return k.toF16(k.intToF32(value) * scale);
+          };
+          pairs.push_back(k.packHalves(element(byte), element(byte + 1)));
+        }
+      k.store(k.vectorOf(pairs),
+              address({page + part * halfBytes(), row, piece}));
+    }
+  });
 }
 
 Val AttentionPages::keyFragment(Val slot, Val position, int64_t more,

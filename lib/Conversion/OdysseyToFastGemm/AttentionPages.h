@@ -3,8 +3,10 @@
 //
 // What the attention kernels share: how a page of one KV head comes into shared
 // memory, and the tensor core fragments that are read from it. A page is 64
-// rows of keys followed by 64 rows of values, each row cut into pieces of 16
-// bytes (8 elements), which are swizzled.
+// rows of keys followed by 64 rows of values in fp16, each row cut into pieces
+// of 16 bytes (8 elements), which are swizzled. Pages of a cache of 8-bit
+// integers come as they are and are widened to such a page before they are
+// used.
 //
 //===----------------------------------------------------------------------===//
 
@@ -31,14 +33,30 @@ public:
   int64_t pieces() const { return cache.headDim / 8; }
   /// Steps of 16 elements; the second half of the last one may not exist.
   int64_t steps() const { return (pieces() + 1) / 2; }
-  int64_t halfBytes() const { return kPage * cache.rowBytes(); }
-  int64_t slotBytes() const { return 2 * halfBytes(); }
+  /// Keys, or values, of a page in fp16, and both.
+  int64_t halfBytes() const { return kPage * cache.headDim * 2; }
+  int64_t pageBytes() const { return 2 * halfBytes(); }
+  /// What `start` copies to: the page, or its integers and scales.
+  int64_t slotBytes() const {
+    return cache.isInt8 ? 2 * cache.headBytes() : pageBytes();
+  }
+  /// Shared memory of `count` slots from its beginning on, and of a page that
+  /// integers are widened to.
+  int64_t sharedBytes(int64_t count) const {
+    return widenedPage(count) + (cache.isInt8 ? pageBytes() : 0);
+  }
 
   /// The first page's keys of head `kvHead` in layer `layer`.
   Val headBase(Val base, Val layer, Val kvHead);
   /// Starts to copy page number `page` of the head at `base` to `slot`: bytes
   /// into shared memory, a multiple of 1024, as everywhere below.
   void start(Val slot, Val base, Val page);
+  /// The page in fp16 of what has come to `slot`, one of `count`, and is
+  /// visible to all threads; so is the page, when this returns. Nobody may
+  /// still read the page before.
+  Val finish(Val slot, int64_t count);
+
+  // In what follows `slot` is a page in fp16.
 
   /// A B fragment of keys: the scores' columns are 8 positions from `position`
   /// + `more` (a multiple of 8) on, k is step `step` of the elements. What does
@@ -62,6 +80,13 @@ private:
     int64_t moreRows = 0, morePieces = 0;
   };
   Val address(const Place &place);
+  void startRows(Val slot, Val source);
+  void startBytes(Val slot, Val source);
+  void widen(Val slot, Val page);
+  /// Pages are aligned to 1024 bytes, as the swizzle needs.
+  int64_t widenedPage(int64_t count) const {
+    return (count * slotBytes() + 1023) / 1024 * 1024;
+  }
 
   KernelBuilder &k;
   int64_t threads;

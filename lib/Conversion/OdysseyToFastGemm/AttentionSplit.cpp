@@ -32,8 +32,8 @@ constexpr int64_t kWarps = kPage / 16;
 constexpr int64_t kThreads = kWarps * 32;
 /// Heads that one CTA takes, the rows of a tile.
 constexpr int64_t kRows = 16;
-/// Pages in shared memory, as many as fit these bytes: copies in flight are
-/// what hides the memory's latency.
+/// Slots for pages in shared memory, as many as fit these bytes: copies in
+/// flight are what hides the memory's latency.
 constexpr int64_t kStageBytes = 96 * 1024;
 constexpr int64_t kMinStages = 2;
 
@@ -87,8 +87,9 @@ ChunkEmitter::ChunkEmitter(KernelBuilder &k, graph::AttentionChunksOp op)
       chunkCount(cast<ShapedType>(op.getChunkValues().getType()).getDimSize(2)),
       ownPieces((pages.pieces() + kWarps - 1) / kWarps),
       stages(
-          std::clamp(kStageBytes / pages.slotBytes(), kMinStages, kChunkPages)),
-      numeratorBytes(stages * pages.slotBytes()),
+          std::clamp((kStageBytes - pages.sharedBytes(0)) / pages.slotBytes(),
+                     kMinStages, kChunkPages)),
+      numeratorBytes(pages.sharedBytes(stages)),
       maximaBytes(numeratorBytes + kWarps * 32 * 16) {}
 
 SmallVector<Val> ChunkEmitter::State::flat() const {
@@ -269,7 +270,8 @@ void ChunkEmitter::emitChunk(Val chunk, ArrayRef<Val> queries) {
         // maxima or the numerators any more.
         k.barrier();
         startPage(i + (stages - 1));
-        return processPage(slot(i), (firstPage + i) * kPage, queries,
+        Val page = pages.finish(slot(i), stages);
+        return processPage(page, (firstPage + i) * kPage, queries,
                            State::fromFlat(carried))
             .flat();
       });

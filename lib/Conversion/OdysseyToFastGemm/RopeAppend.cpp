@@ -4,9 +4,10 @@
 // heads and rotate them, then copy the values. Keys and values go to the page
 // of the token's position.
 //
-// With norms a head belongs to one warp: lane i holds the pairs i, i + 32, ...
-// of it, so that the sum of squares is a butterfly whose order depends on the
-// head dimension alone.
+// With norms, and for a cache of 8-bit integers, a head belongs to one warp:
+// lane i holds the pairs i, i + 32, ... of it, so that the sum of squares is a
+// butterfly whose order depends on the head dimension alone, and the greatest
+// element is known before anything is stored.
 //
 //===----------------------------------------------------------------------===//
 
@@ -25,29 +26,78 @@ struct Pair {
 };
 
 /// Rotates the pair `index` by the angle that stands at `angles`, the token's
-/// row of the table, and stores it to the head at `to`.
-void storeRotated(KernelBuilder &k, Pair pair, Val index, Val angles, Val to,
-                  int64_t half) {
+/// row of the table, and rounds it to fp16.
+Pair rotated(KernelBuilder &k, Pair pair, Val index, Val angles, int64_t half) {
   Val angle = k.offset(angles, index << 2);
   Val cosine = k.load(k.f32(), angle);
   Val sine = k.load(k.f32(), k.offset(angle, half * 4));
-  Val target = k.offset(to, index << 1);
-  k.store(k.toF16(pair.low * cosine - pair.high * sine), target);
-  k.store(k.toF16(pair.high * cosine + pair.low * sine),
-          k.offset(target, half * 2));
+  return {k.toF16(pair.low * cosine - pair.high * sine),
+          k.toF16(pair.high * cosine + pair.low * sine)};
 }
 
-/// Normalizes and rotates one head of 2 * `half` elements by one warp.
-void normalizeAndRotate(KernelBuilder &k, Val from, Val weight, float epsilon,
-                        Val angles, Val to, int64_t half) {
-  Val lane = k.threadIndex() & 31;
-  auto inHead = [&](Val index, int64_t round, llvm::function_ref<Val()> value) {
+/// Stores a pair of fp16 to the head at `to`.
+void storePair(KernelBuilder &k, Pair pair, Val index, Val to, int64_t half) {
+  Val target = k.offset(to, index << 1);
+  k.store(pair.low, target);
+  k.store(pair.high, k.offset(target, half * 2));
+}
+
+/// One head of 2 * `half` elements in the registers of a warp.
+class WarpHead {
+public:
+  WarpHead(KernelBuilder &k, int64_t half)
+      : k(k), half(half), lane(k.threadIndex() & 31) {}
+
+  void load(Val from);
+  void normalize(Val weight, float epsilon);
+  void rotate(Val angles);
+  void storeF16(Val to) {
+    forEach([&](Pair &pair, Val index) {
+      storePair(k, {k.toF16(pair.low), k.toF16(pair.high)}, index, to, half);
+    });
+  }
+  /// As 8-bit integers (N7), and their scale.
+  void storeInt8(Val to, Val scale);
+
+private:
+  /// Runs `body` for each of the lane's pairs inside the head.
+  void forEach(llvm::function_ref<void(Pair &, Val)> body);
+  /// `value` where the pair is inside the head, else 0.
+  Val inHead(Val index, int64_t round, llvm::function_ref<Val()> value) {
     if ((round + 1) * 32 <= half)
       return value();
     return k.ifElse(index < half, value, [&] { return k.constantF32(0.0f); });
-  };
+  }
+  /// Replaces the pairs by what `body` makes of them, element for element.
+  void map(llvm::function_ref<Pair(Pair, Val)> body);
+
+  KernelBuilder &k;
+  int64_t half;
+  Val lane;
   SmallVector<Pair> pairs;
-  Val sum = k.constantF32(0.0f);
+};
+
+void WarpHead::forEach(llvm::function_ref<void(Pair &, Val)> body) {
+  for (auto [round, pair] : llvm::enumerate(pairs)) {
+    Val index = lane + round * 32;
+    if ((static_cast<int64_t>(round) + 1) * 32 <= half)
+      body(pair, index);
+    else
+      k.ifThen(index < half, [&, &pair = pair] { body(pair, index); });
+  }
+}
+
+void WarpHead::map(llvm::function_ref<Pair(Pair, Val)> body) {
+  for (auto [round, pair] : llvm::enumerate(pairs)) {
+    Val index = lane + round * 32;
+    Pair old = pair;
+    pair.low = inHead(index, round, [&] { return body(old, index).low; });
+    pair.high = inHead(index, round, [&] { return body(old, index).high; });
+  }
+}
+
+void WarpHead::load(Val from) {
+  pairs.clear();
   for (int64_t round = 0; round * 32 < half; ++round) {
     Val index = lane + round * 32;
     auto element = [&](int64_t offset) {
@@ -55,31 +105,53 @@ void normalizeAndRotate(KernelBuilder &k, Val from, Val weight, float epsilon,
         return k.toF32(k.load(k.f16(), k.offset(from, (index << 1) + offset)));
       });
     };
-    Pair pair{element(0), element(half * 2)};
+    pairs.push_back({element(0), element(half * 2)});
+  }
+}
+
+void WarpHead::normalize(Val weight, float epsilon) {
+  Val sum = k.constantF32(0.0f);
+  for (Pair &pair : pairs) {
     sum = sum + pair.low * pair.low;
     sum = sum + pair.high * pair.high;
-    pairs.push_back(pair);
   }
   Val mean = k.warpReduce(sum, Reduction::Sum) /
              k.constantF32(static_cast<float>(2 * half));
   Val r = k.constantF32(1.0f) / k.sqrt(mean + k.constantF32(epsilon));
-  for (auto [round, pair] : llvm::enumerate(pairs)) {
-    Val index = lane + round * 32;
+  map([&](Pair pair, Val index) {
     auto normalized = [&](Val x, int64_t offset) {
       Val w = k.toF32(k.load(k.f16(), k.offset(weight, (index << 1) + offset)));
       // As if it had been stored in between.
       return k.toF32(k.toF16(x * r * w));
     };
-    auto store = [&, pair = pair] {
-      storeRotated(k,
-                   {normalized(pair.low, 0), normalized(pair.high, half * 2)},
-                   index, angles, to, half);
+    return Pair{normalized(pair.low, 0), normalized(pair.high, half * 2)};
+  });
+}
+
+void WarpHead::rotate(Val angles) {
+  map([&](Pair pair, Val index) {
+    Pair result = rotated(k, pair, index, angles, half);
+    return Pair{k.toF32(result.low), k.toF32(result.high)};
+  });
+}
+
+void WarpHead::storeInt8(Val to, Val scale) {
+  Val largest = k.constantF32(0.0f);
+  for (Pair &pair : pairs)
+    largest = k.maxF(largest, k.maxF(k.absF(pair.low), k.absF(pair.high)));
+  largest = k.warpReduce(largest, Reduction::Max);
+  Val zero = k.constantF32(0.0f), range = k.constantF32(127.0f);
+  Val factor = k.select(largest == zero, zero, range / largest);
+  forEach([&](Pair &pair, Val index) {
+    auto store = [&](Val x, int64_t offset) {
+      Val q = k.roundToI8(x * factor);
+      k.store(k.val(k.create<arith::TruncIOp>(k.i8(), q.value)),
+              k.offset(to, index + offset));
     };
-    if ((static_cast<int64_t>(round) + 1) * 32 <= half)
-      store();
-    else
-      k.ifThen(index < half, store);
-  }
+    store(pair.low, 0);
+    store(pair.high, half);
+  });
+  k.ifThen(lane == 0, [&] { k.store(largest / range, scale); });
 }
 
 } // namespace
@@ -125,44 +197,62 @@ LogicalResult conversion::emitRopeAppend(KernelBuilder &k,
   Val pageBase = k.row(layerBase, page, cache.pageBytes());
 
   bool hasNorms = static_cast<bool>(op.getQueryNorm());
-  int64_t lanes = hasNorms ? 32 : half;
+  bool byWarps = hasNorms || cache.isInt8;
+  int64_t lanes = byWarps ? 32 : half;
   int64_t threads =
       std::min<int64_t>(256, ((heads + cache.kvHeads) * lanes + 31) / 32 * 32);
   Val thread = k.threadIndex();
 
+  /// Runs `body` for each of `count` heads at `source`, one to a warp.
+  auto forEachHead = [&](Val source, int64_t count,
+                         llvm::function_ref<void(WarpHead &, Val)> body) {
+    k.loop(thread >> 5, k.constant(count), k.constant(threads / 32), {},
+           [&](Val head, ArrayRef<Val>) {
+             WarpHead values(k, half);
+             values.load(k.offset(source, head * (d * 2)));
+             body(values, head);
+             return SmallVector<Val>();
+           });
+  };
+  /// Rotates heads; `norm` is the operand with the weight of their norm, if
+  /// they have one.
+  auto rotateInWarp = [&](WarpHead &values, unsigned norm) {
+    if (hasNorms)
+      values.normalize(k.operand(norm), op.getEpsilon()->convertToFloat());
+    values.rotate(angles);
+  };
   /// Rotates `count` heads from `source`; `address` places a head's row.
-  /// `norm` is the operand with the weight of their norm, if they have one.
   auto rotate = [&](Val source, int64_t count, unsigned norm,
                     llvm::function_ref<Val(Val)> address) {
-    if (hasNorms) {
-      k.loop(thread >> 5, k.constant(count), k.constant(threads / 32), {},
-             [&](Val head, ArrayRef<Val>) {
-               normalizeAndRotate(k, k.offset(source, head * (d * 2)),
-                                  k.operand(norm),
-                                  op.getEpsilon()->convertToFloat(), angles,
-                                  address(head), half);
-               return SmallVector<Val>();
-             });
-      return;
-    }
+    if (byWarps)
+      return forEachHead(source, count, [&](WarpHead &values, Val head) {
+        rotateInWarp(values, norm);
+        values.storeF16(address(head));
+      });
     k.loop(thread, k.constant(count * half), k.constant(threads), {},
            [&](Val pair, ArrayRef<Val>) {
              Val head = pair / half, i = pair % half;
              Val from = k.offset(source, (head * d + i) << 1);
              Val low = k.toF32(k.load(k.f16(), from));
              Val high = k.toF32(k.load(k.f16(), k.offset(from, half * 2)));
-             storeRotated(k, {low, high}, i, angles, address(head), half);
+             storePair(k, rotated(k, {low, high}, i, angles, half), i,
+                       address(head), half);
              return SmallVector<Val>();
            });
   };
-  auto cacheRow = [&](Val head, bool isValue) {
+  auto cacheHead = [&](Val head, bool isValue) {
     return k.offset(pageBase, head * cache.headBytes() +
-                                  inPage * cache.rowBytes() +
                                   (isValue ? cache.valueOffset() : 0));
   };
-  rotate(queries, heads, inputs + 6,
-         [&](Val head) { return k.offset(newQueries, head * (d * 2)); });
-  k.ifThen(isToken, [&] {
+  auto cacheRow = [&](Val head, bool isValue) {
+    return k.offset(cacheHead(head, isValue), inPage * cache.rowBytes());
+  };
+  auto storeInt8 = [&](WarpHead &values, Val head, bool isValue) {
+    values.storeInt8(cacheRow(head, isValue),
+                     k.offset(cacheHead(head, isValue),
+                              (inPage << 2) + cache.scaleOffset()));
+  };
+  auto appendF16 = [&] {
     rotate(keys, cache.kvHeads, inputs + 7,
            [&](Val head) { return cacheRow(head, false); });
     k.loop(thread, k.constant(keyWidth), k.constant(threads), {},
@@ -171,6 +261,23 @@ LogicalResult conversion::emitRopeAppend(KernelBuilder &k,
              k.store(k.load(k.f16(), k.offset(values, i << 1)), to);
              return SmallVector<Val>();
            });
+  };
+  auto appendInt8 = [&] {
+    forEachHead(keys, cache.kvHeads, [&](WarpHead &head, Val index) {
+      rotateInWarp(head, inputs + 7);
+      storeInt8(head, index, false);
+    });
+    forEachHead(values, cache.kvHeads, [&](WarpHead &head, Val index) {
+      storeInt8(head, index, true);
+    });
+  };
+  rotate(queries, heads, inputs + 6,
+         [&](Val head) { return k.offset(newQueries, head * (d * 2)); });
+  k.ifThen(isToken, [&] {
+    if (cache.isInt8)
+      appendInt8();
+    else
+      appendF16();
   });
   k.finish({1, 1, 1}, {1, 0, 0}, threads, 0);
   return success();

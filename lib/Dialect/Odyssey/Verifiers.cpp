@@ -262,13 +262,19 @@ LogicalResult ArgmaxOp::verify() {
 // Attention
 //===----------------------------------------------------------------------===//
 
+int64_t graph::cacheHeadDim(MemRefType cache) {
+  int64_t size = cache.getDimSize(5);
+  return cache.getElementType().isInteger(8) ? size - kCacheScaleBytes : size;
+}
+
 namespace {
 /// The sizes that the operations on the KV cache agree on.
 struct CacheShape {
   explicit CacheShape(Value cache) {
-    ArrayRef<int64_t> shape = cast<MemRefType>(cache.getType()).getShape();
+    auto type = cast<MemRefType>(cache.getType());
+    ArrayRef<int64_t> shape = type.getShape();
     layers = shape[0], pages = shape[1], kvHeads = shape[3];
-    pageTokens = shape[4], headDim = shape[5];
+    pageTokens = shape[4], headDim = cacheHeadDim(type);
   }
   int64_t layers, pages, kvHeads, pageTokens, headDim;
 };
@@ -290,7 +296,7 @@ static LogicalResult verifyCacheUser(OpTy op, Value queries) {
       layer.uge(cache.layers))
     return op.emitOpError() << "expects a layer below " << cache.layers
                             << ", got " << layer.getSExtValue();
-  if (cache.headDim % 8 != 0 || cache.headDim > 256)
+  if (cache.headDim < 8 || cache.headDim % 8 != 0 || cache.headDim > 256)
     return op.emitOpError() << "expects a head dimension that is a multiple of "
                                "8 and at most 256, got "
                             << cache.headDim;

@@ -86,3 +86,32 @@ gpu.module @kernels {
     odyssey.return %o : tensor<?x128xf16>
   }
 }
+
+// -----
+
+// A cache of 8-bit integers comes as it is, 64 x 8 bytes and 64 scales for keys
+// and for values, and is widened to the page in fp16: two slots of 1,536 bytes,
+// the page of 2,048 behind them, and 512 bytes of queries.
+
+// CHECK-LABEL: gpu.func @int8
+// CHECK-SAME: block = 32, shared_bytes = 5632
+// CHECK: scf.for
+// CHECK: scf.if
+// CHECK-NEXT: gpu.barrier
+// CHECK-COUNT-4: fastgemm.async_copy %{{.*}}, %{{.*}}, 16 : !llvm.ptr<3>, !llvm.ptr<1>
+// CHECK: fastgemm.async_wait 0
+// CHECK-NEXT: gpu.barrier
+// CHECK: arith.shrsi
+// CHECK-NEXT: %[[Q:.*]] = arith.sitofp
+// CHECK-NEXT: %[[X:.*]] = arith.mulf %[[Q]], %{{.*}} : f32
+// CHECK-NEXT: arith.truncf %[[X]] : f32 to f16
+// CHECK: llvm.store %{{.*}} {alignment = 16 : i64} : vector<4xi32>, !llvm.ptr<3>
+// CHECK: gpu.barrier
+// CHECK: fastgemm.mma_f16
+gpu.module @kernels {
+  odyssey.kernel @int8(%q: tensor<?x32xf16>, %p: tensor<?xi32>, %s: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x2x64x12xi8>, %layer: i32) -> tensor<?x32xf16> attributes {kind = "attention"} {
+    %o = odyssey.attention %q at %p, %s, %pages cache %kv layer %layer heads 4 scale = 0.35 {tile_tokens = 8 : i32}
+        : tensor<?x32xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x2x64x12xi8> -> tensor<?x32xf16>
+    odyssey.return %o : tensor<?x32xf16>
+  }
+}

@@ -99,3 +99,36 @@ gpu.module @kernels {
     odyssey.return %r : tensor<?x16xf16>
   }
 }
+
+// -----
+
+// A cache of 8-bit integers: a head belongs to a warp, which finds the greatest
+// magnitude, stores the integers one by one, and the scale behind 64 rows of them.
+
+// CHECK-LABEL: gpu.func @int8
+// CHECK-SAME: block = 96
+// Queries stay in fp16.
+// CHECK: scf.for
+// CHECK: llvm.store %{{.*}} {alignment = 2 : i64} : f16, !llvm.ptr<1>
+// Keys, then values; those are not rotated.
+// CHECK: scf.for
+// CHECK: arith.subf
+// CHECK: llvm.intr.fabs
+// CHECK-COUNT-5: nvvm.shfl.sync bfly
+// CHECK: llvm.intr.roundeven
+// CHECK: llvm.store %{{.*}} {alignment = 1 : i64} : i8, !llvm.ptr<1>
+// CHECK: llvm.store %{{.*}} {alignment = 4 : i64} : f32, !llvm.ptr<1>
+// CHECK: scf.for
+// CHECK-NOT: arith.subf
+// CHECK: llvm.intr.fabs
+// CHECK-COUNT-5: nvvm.shfl.sync bfly
+// CHECK: llvm.intr.roundeven
+// CHECK: llvm.store %{{.*}} {alignment = 1 : i64} : i8, !llvm.ptr<1>
+// CHECK: llvm.store %{{.*}} {alignment = 4 : i64} : f32, !llvm.ptr<1>
+gpu.module @kernels {
+  odyssey.kernel @int8(%qkv: tensor<?x256xf16>, %t: tensor<128x64xf32>, %p: tensor<?xi32>, %s: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x1x64x68xi8>, %layer: i32) -> tensor<?x128xf16> attributes {kind = "rope"} {
+    %r = odyssey.rope_append %qkv table %t at %p, %s, %pages cache %kv layer %layer heads 2
+        : (tensor<?x256xf16>), tensor<128x64xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x1x64x68xi8> -> tensor<?x128xf16>
+    odyssey.return %r : tensor<?x128xf16>
+  }
+}

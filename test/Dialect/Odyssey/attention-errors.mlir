@@ -96,3 +96,13 @@ func.func @merge_scales(%v: tensor<?x8x2x8xf32>, %s: tensor<?x8x2x2xf32>, %p: te
       : tensor<?x8x2x8xf32>, tensor<?x8x2x2xf32>, tensor<?xi32> -> tensor<?x64xi8>, tensor<4xf32>
   return
 }
+
+// -----
+
+// Of i8, the last 4 bytes are the scale.
+func.func @int8_head(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x4x64x8xi8>, %layer: i32) {
+  // expected-error@+1 {{'odyssey.attention' op expects a head dimension that is a multiple of 8 and at most 256, got 4}}
+  %o = odyssey.attention %q at %p, %p, %pages cache %kv layer %layer heads 8 scale = 0.35
+      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x8xi8> -> tensor<?x64xf16>
+  return
+}

@@ -24,9 +24,18 @@ struct Shape {
   int64_t heads, kvHeads, d, context;
   /// Queries and keys are normalized head by head.
   bool norms = false;
+  /// Keys and values as 8-bit integers with a scale per token and head.
+  bool int8 = false;
 };
 
 std::string str(int64_t value) { return std::to_string(value); }
+
+std::string nameOf(const ::testing::TestParamInfo<Shape> &info) {
+  const Shape &shape = info.param;
+  return "h" + str(shape.heads) + "kv" + str(shape.kvHeads) + "d" +
+         str(shape.d) + (shape.norms ? "norms" : "") +
+         (shape.int8 ? "int8" : "");
+}
 
 constexpr int64_t kSequences = 3, kLayers = 2;
 
@@ -42,8 +51,9 @@ protected:
                 T = "tensor<" + str(shape.context) + "x" + str(shape.d) +
                     "xf32>",
                 C = "memref<" + str(kLayers) + "x" + str(kSequences * pages) +
-                    "x2x" + str(shape.kvHeads) + "x64x" + str(shape.d) +
-                    "xf16>";
+                    "x2x" + str(shape.kvHeads) + "x64x" +
+                    (shape.int8 ? str(shape.d + 4) + "xi8>"
+                                : str(shape.d) + "xf16>");
     std::string W = "tensor<" + str(shape.d) + "xf16>";
     std::mt19937 random(static_cast<unsigned>(shape.d * 31 + shape.heads));
     for (auto &sequence : inputs)
@@ -156,6 +166,23 @@ protected:
     return v;
   }
 
+  /// Key or value of a head at a position, as the cache gives it back.
+  std::vector<double> cached(int32_t sequence, int64_t position, int64_t start,
+                             bool isKey) {
+    std::vector<double> v = vector(sequence, position, start, isKey);
+    if (!shape.int8)
+      return v;
+    float largest = 0;
+    for (double x : v)
+      largest = std::max(largest, static_cast<float>(std::fabs(x)));
+    float factor = largest == 0 ? 0 : 127.0f / largest;
+    float scale = largest / 127.0f;
+    for (double &x : v)
+      x = fromHalf(
+          toHalf(std::nearbyint(static_cast<float>(x) * factor) * scale));
+    return v;
+  }
+
   std::vector<double> expected(Token token) {
     std::vector<double> result;
     int64_t group = shape.heads / shape.kvHeads, d = shape.d;
@@ -167,7 +194,7 @@ protected:
       double greatest = -1e300;
       for (int64_t p = 0; p <= token.position; ++p) {
         std::vector<double> key =
-            vector(token.sequence, p, (shape.heads + kv) * d, true);
+            cached(token.sequence, p, (shape.heads + kv) * d, true);
         double dot = 0;
         for (int64_t i = 0; i < d; ++i)
           dot += q[i] * key[i];
@@ -179,7 +206,7 @@ protected:
       for (int64_t p = 0; p <= token.position; ++p) {
         double weight = std::exp(scores[p] - greatest);
         total += weight;
-        std::vector<double> value = vector(
+        std::vector<double> value = cached(
             token.sequence, p, (shape.heads + shape.kvHeads + kv) * d, false);
         for (int64_t i = 0; i < d; ++i)
           sum[i] += weight * value[i];
@@ -320,22 +347,20 @@ INSTANTIATE_TEST_SUITE_P(Shapes, LongAttention,
                          ::testing::Values(Shape{6, 3, 64, 560},
                                            Shape{20, 1, 8, 300},
                                            Shape{8, 1, 24, 300},
-                                           Shape{2, 1, 128, 530}),
-                         [](const auto &info) {
-                           return "h" + str(info.param.heads) + "kv" +
-                                  str(info.param.kvHeads) + "d" +
-                                  str(info.param.d);
-                         });
+                                           Shape{2, 1, 128, 530},
+                                           Shape{20, 1, 8, 300, false, true},
+                                           Shape{2, 1, 64, 300, false, true}),
+                         nameOf);
 
 INSTANTIATE_TEST_SUITE_P(
     Shapes, Attention,
     ::testing::Values(Shape{8, 4, 8, 128}, Shape{4, 4, 16, 128},
                       Shape{9, 3, 64, 256}, Shape{8, 1, 24, 192},
                       Shape{4, 2, 128, 128}, Shape{4, 2, 16, 128, true},
-                      Shape{9, 3, 88, 128, true}, Shape{4, 1, 128, 128, true}),
-    [](const auto &info) {
-      return "h" + str(info.param.heads) + "kv" + str(info.param.kvHeads) +
-             "d" + str(info.param.d) + (info.param.norms ? "norms" : "");
-    });
+                      Shape{9, 3, 88, 128, true}, Shape{4, 1, 128, 128, true},
+                      Shape{8, 4, 8, 128, false, true},
+                      Shape{4, 2, 24, 128, false, true},
+                      Shape{4, 2, 128, 128, false, true}),
+    nameOf);
 
 } // namespace

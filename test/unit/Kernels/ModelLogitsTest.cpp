@@ -48,6 +48,7 @@ struct Model {
   double maxDistance = 1.0;
   /// A folder of test/goldens, whose prompt is part of it.
   bool golden = false;
+  KvCacheType kvCache = KvCacheType::F16;
 };
 
 class ModelLogits : public ::testing::TestWithParam<Model> {
@@ -81,8 +82,10 @@ protected:
     compiler::Options options;
     options.input = work / "quantized";
     options.output = work / "model.odyssey";
-    options.maxContext = std::min<int64_t>(quantized->config().maxContext, 256);
+    // Long enough that steps of few tokens split the KV length.
+    options.maxContext = std::min<int64_t>(quantized->config().maxContext, 512);
     options.maxBatch = 2;
+    options.kvCache = GetParam().kvCache;
     options.assemble = false;
     auto summary = compiler::run(options);
     ASSERT_TRUE(static_cast<bool>(summary))
@@ -197,14 +200,15 @@ struct Distances {
 /// itself with rounding errors in its input, or nearer.
 TEST_P(ModelLogits, AgreeWithTheReferenceAtEveryPosition) {
   reference::W4A8Weights weights = viewW4A8Weights(*quantized);
-  reference::ReferenceModel model(weights);
+  bool int8 = GetParam().kvCache == KvCacheType::I8;
+  reference::ReferenceModel model(weights, /*threads=*/0, int8);
   reference::Matrix expected = model.prefill(prompt);
 
   std::mt19937 random(1);
   for (float &value : weights.embedding)
     if (random() % kPerturbedElements == 0)
       value = fromHalf(toHalf(value) ^ 1);
-  reference::ReferenceModel perturbed(std::move(weights));
+  reference::ReferenceModel perturbed(std::move(weights), /*threads=*/0, int8);
   reference::Matrix other = perturbed.prefill(prompt);
 
   std::vector<std::vector<float>> actual = step(0, kPrompt);
@@ -241,6 +245,8 @@ INSTANTIATE_TEST_SUITE_P(
     Models, ModelLogits,
     ::testing::Values(
         Model{"stories260K", "stories260K/stories260K.gguf", nullptr, 0.001},
+        Model{"stories260KInt8Cache", "stories260K/stories260K.gguf", nullptr,
+              0.01, false, KvCacheType::I8},
         Model{"TinyStories656K", "TinyStories-656K", nullptr, 0.03},
         Model{"SmolLM2", "", "ODYSSEY_SMOLLM2"},
         Model{"Llama3", "llama3", nullptr, 0.005, true},

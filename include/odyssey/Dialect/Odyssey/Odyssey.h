@@ -38,6 +38,12 @@ inline constexpr llvm::StringLiteral kKernelModuleName = "kernels";
 /// with those before (docs/numerics.md, N22): four pages of the KV cache.
 inline constexpr int64_t kAttentionChunk = 256;
 
+/// Bytes of the scale of a token's keys (or values) of one head in a KV cache
+/// of 8-bit integers.
+inline constexpr int64_t kCacheScaleBytes = 4;
+/// The head dimension of a KV cache (docs/bundle.md).
+int64_t cacheHeadDim(mlir::MemRefType cache);
+
 } // namespace odyssey::graph
 
 #endif // ODYSSEY_DIALECT_ODYSSEY_ODYSSEY_H
