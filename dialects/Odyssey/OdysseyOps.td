@@ -546,8 +546,9 @@ def Odyssey_KernelOp : Odyssey_Op<"kernel", [
     SingleBlockImplicitTerminator<"::odyssey::graph::ReturnOp">]> {
   let summary = "one tensor operation, outlined, before it becomes a kernel";
   let description = [{
-    The body is one operation of this dialect and an `odyssey.return`. All
-    launches of the same operation with the same types and schedule share one
+    The body is one operation of this dialect and an `odyssey.return`; an
+    `odyssey.matmul` may have the operation that quantizes its activations in
+    front of it, whose operands then come first. All launches of the same operation with the same types and schedule share one
     kernel. `kind` groups kernels in statistics. `convert-odyssey-to-fastgemm`
     replaces it by a `gpu.func` whose parameters are the addresses of operands
     and results, then M.

@@ -179,6 +179,31 @@ def PackWeights : Pass<"odyssey-pack-weights", "::mlir::ModuleOp"> {
   let statistics = [Statistic<"packed", "packed", "Weights given a packed layout">];
 }
 
+def FusePrologues : Pass<"odyssey-fuse-prologues", "::mlir::ModuleOp"> {
+  let summary = "let products of one token quantize it themselves";
+  let description = [{
+    In functions of the bucket of one token, an `odyssey.matmul` with a schedule
+    of path `wgmma` without `ctas` is marked `odyssey.prologue` where
+    `odyssey.quantize`, `odyssey.rms_norm_quantize`, `odyssey.silu_mul_quantize`
+    or `odyssey.attention_merge_quantize` makes its activations for it alone.
+    `odyssey-outline-kernels` then puts both into one kernel, in which every CTA
+    quantizes the token while the first weights are on their way. K is divisible
+    by 8, and a CTA's part of the token fits beside its stages. No result changes
+    by a bit; what does not match is left as it is.
+
+    ```mlir
+    %q, %s = odyssey.quantize %x : ...
+    %y = odyssey.matmul %q scale %s, %w scale %ws schedule <path = wgmma, ...> : ...
+    // becomes
+    %q, %s = odyssey.quantize %x : ...
+    %y = odyssey.matmul %q scale %s, %w scale %ws schedule <path = wgmma, ...>
+        {odyssey.prologue} : ...
+    ```
+  }];
+  let dependentDialects = ["::odyssey::graph::OdysseyDialect"];
+  let statistics = [Statistic<"fused", "fused", "Products that quantize their token">];
+}
+
 def OutlineKernels : Pass<"odyssey-outline-kernels", "::mlir::ModuleOp"> {
   let summary = "make one kernel per distinct operation, shape and schedule";
   let description = [{
@@ -187,7 +212,8 @@ def OutlineKernels : Pass<"odyssey-outline-kernels", "::mlir::ModuleOp"> {
     types and attributes, whatever their weights) share a kernel. Weights, rope
     tables and operations of other dialects stay where they are. A symbol
     `@kernels` that is there already is an error; without anything to outline no
-    module is made. With `dependent-launch`, kernels get the attribute
+    module is made. A product marked `odyssey.prologue` and the operation that
+    quantizes its activations become one kernel. With `dependent-launch`, kernels get the attribute
     `fastgemm.dependent_launch`: they may be launched before the one in front of
     them has ended, and wait for that themselves.
 

@@ -25,6 +25,18 @@ static int64_t tileTokens(int64_t tokens, int64_t most) {
   return most;
 }
 
+bool odyssey::canQuantizeToken(fastgemm::ScheduleAttr schedule, int64_t k) {
+  // With the stages of any schedule this fits into a multiprocessor.
+  constexpr int64_t mostBytes = 32 * 1024;
+  if (schedule.getPath() != fastgemm::Path::Wgmma || schedule.getCtas() > 0 ||
+      k % 8 != 0)
+    return false;
+  int64_t tiles = fastgemm::SwizzledAttr::getTilesAlongK(k);
+  int64_t own = (tiles + schedule.getSplitK() - 1) / schedule.getSplitK();
+  return own * schedule.getTokens() * fastgemm::SwizzledAttr::kTileK <=
+         mostBytes;
+}
+
 fastgemm::ScheduleAttr
 odyssey::chooseLinearSchedule(MLIRContext *context,
                               const TargetDescription &target, int64_t n,

@@ -47,12 +47,17 @@ ScheduleChoices ScheduleSelector::makeChoices(const ProductShape &shape) const {
     result.candidates.push_back(std::move(candidate));
   }
   result.legal = result.candidates.size();
-  // Predicted times do not compete with measured ones.
+  // A product of one token that quantizes it saves a kernel in front of it,
+  // which takes longer than such products differ. Predicted times do not
+  // compete with measured ones.
+  auto rank = [&](const ScheduleCandidate &candidate) {
+    bool savesKernel =
+        shape.tokens == 1 && canQuantizeToken(candidate.schedule, shape.k);
+    return std::tuple(!savesKernel, !candidate.measured, candidate.seconds(),
+                      candidate.order);
+  };
   std::sort(result.candidates.begin(), result.candidates.end(),
-            [](const auto &a, const auto &b) {
-              return std::tuple(!a.measured, a.seconds(), a.order) <
-                     std::tuple(!b.measured, b.seconds(), b.order);
-            });
+            [&](const auto &a, const auto &b) { return rank(a) < rank(b); });
   return result;
 }
 

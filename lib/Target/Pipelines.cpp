@@ -33,6 +33,7 @@ void odyssey::buildKernelPipeline(OpPassManager &manager,
   manager.addPass(createSchedule(std::move(schedule)));
   manager.addPass(createSplitAttention());
   manager.addPass(createPackWeights());
+  manager.addPass(createFusePrologues());
   // An unknown target is an error of odyssey-schedule.
   std::optional<TargetDescription> target = findTarget(options.target);
   OutlineKernelsOptions outline;

@@ -199,7 +199,11 @@ void PlanBuilder::addProduct(graph::LaunchOp launch, int64_t kernel) {
   };
   auto weights = llvm::find_if(launch->getOperands(), findPacked);
   json::Object &entry = *kernels[kernel].getAsObject();
-  if (weights == launch->operand_end() || entry.get("product"))
+  // A product that quantizes its token has other operands.
+  if (weights == launch->operand_end() || entry.get("product") ||
+      !cast<ShapedType>(launch->getOperand(0).getType())
+           .getElementType()
+           .isInteger(8))
     return;
   auto type = cast<RankedTensorType>((*weights).getType());
   auto x = cast<RankedTensorType>(launch->getOperand(0).getType());
@@ -208,9 +212,9 @@ void PlanBuilder::addProduct(graph::LaunchOp launch, int64_t kernel) {
   // In the order of the operands of odyssey.matmul, then the result.
   json::Array operands{"x", "x_scales", "weights", "weight_scales"};
   for (Value operand : llvm::drop_begin(launch->getOperands(), 4))
-    operands.push_back(
-        cast<ShapedType>(operand.getType()).getRank() == 1 ? "bias"
-                                                           : "residual");
+    operands.push_back(cast<ShapedType>(operand.getType()).getRank() == 1
+                           ? "bias"
+                           : "residual");
   operands.push_back("result");
   json::Object product{
       {"n", type.getDimSize(0)},

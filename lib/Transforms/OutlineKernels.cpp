@@ -86,6 +86,18 @@ std::string nameOf(Operation *op) {
   return name;
 }
 
+/// The operation that belongs into the kernel of `op`, or null.
+Operation *prologueOf(Operation *op) {
+  return op->hasAttr(graph::kPrologueAttrName)
+             ? cast<graph::MatmulOp>(op).getX().getDefiningOp()
+             : nullptr;
+}
+
+bool isPrologue(Operation *op) {
+  return llvm::any_of(op->getUsers(),
+                      [&](Operation *user) { return prologueOf(user) == op; });
+}
+
 struct OutlineKernels : odyssey::impl::OutlineKernelsBase<OutlineKernels> {
   using OutlineKernelsBase::OutlineKernelsBase;
 
@@ -93,7 +105,7 @@ struct OutlineKernels : odyssey::impl::OutlineKernelsBase<OutlineKernels> {
     SmallVector<Operation *> operations;
     for (auto function : getOperation().getOps<func::FuncOp>())
       function.walk([&](Operation *op) {
-        if (!kindOf(op).empty())
+        if (!kindOf(op).empty() && !isPrologue(op))
           operations.push_back(op);
       });
     if (operations.empty())
@@ -114,29 +126,43 @@ struct OutlineKernels : odyssey::impl::OutlineKernelsBase<OutlineKernels> {
   }
 
   void outline(Operation *op) {
-    graph::KernelOp kernel = findOrCreateKernel(op);
+    Operation *prologue = prologueOf(op);
+    SmallVector<Value> operands;
+    if (prologue)
+      operands = llvm::to_vector(prologue->getOperands());
+    for (Value operand : op->getOperands())
+      if (!prologue || operand.getDefiningOp() != prologue)
+        operands.push_back(operand);
+    graph::KernelOp kernel = findOrCreateKernel(op, prologue, operands);
     IRRewriter rewriter(op);
     auto callee = SymbolRefAttr::get(
         module.getNameAttr(), {FlatSymbolRefAttr::get(kernel.getNameAttr())});
     rewriter.replaceOpWithNewOp<graph::LaunchOp>(op, op->getResultTypes(),
-                                                 callee, op->getOperands());
+                                                 callee, operands);
+    if (prologue)
+      rewriter.eraseOp(prologue);
     ++launches;
   }
 
-  graph::KernelOp findOrCreateKernel(Operation *op) {
-    // Equal text of name, attributes and types means an equal kernel.
+  /// `operands` are those of the prologue, if there is one, then the other ones
+  /// of `op`.
+  graph::KernelOp findOrCreateKernel(Operation *op, Operation *prologue,
+                                     ArrayRef<Value> operands) {
+    // Equal text of names, attributes and types means an equal kernel.
     std::string key;
     llvm::raw_string_ostream stream(key);
+    if (prologue)
+      stream << prologue->getName() << prologue->getAttrDictionary();
     stream << op->getName() << op->getAttrDictionary()
-           << FunctionType::get(&getContext(), op->getOperandTypes(),
+           << FunctionType::get(&getContext(), TypeRange(ValueRange(operands)),
                                 op->getResultTypes());
     graph::KernelOp &kernel = byKey[key];
     if (kernel)
       return kernel;
     ++kernels;
     OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
-    auto type =
-        builder.getFunctionType(op->getOperandTypes(), op->getResultTypes());
+    auto type = builder.getFunctionType(TypeRange(ValueRange(operands)),
+                                        op->getResultTypes());
     kernel = graph::KernelOp::create(
         builder, op->getLoc(), nameOf(op), type, kindOf(op),
         /*arg_attrs=*/ArrayAttr(), /*res_attrs=*/ArrayAttr());
@@ -145,13 +171,27 @@ struct OutlineKernels : odyssey::impl::OutlineKernelsBase<OutlineKernels> {
                       builder.getUnitAttr());
     symbols->insert(kernel); // makes the name unique
     Block *body = builder.createBlock(&kernel.getBody());
-    IRMapping mapping;
-    for (Value operand : op->getOperands())
-      mapping.map(operand, body->addArgument(operand.getType(), op->getLoc()));
-    // An operand used twice is two parameters; the clone takes them in order.
-    Operation *clone = builder.clone(*op, mapping);
-    clone->setOperands(ValueRange(body->getArguments()));
-    graph::ReturnOp::create(builder, op->getLoc(), clone->getResults());
+    for (Value operand : operands)
+      body->addArgument(operand.getType(), op->getLoc());
+    // An operand used twice is two parameters; the clones take them in order.
+    ArrayRef<BlockArgument> parameters = body->getArguments();
+    auto clone = [&](Operation *original, Operation *before) {
+      IRMapping mapping;
+      Operation *copy = builder.clone(*original, mapping);
+      for (OpOperand &operand : copy->getOpOperands()) {
+        auto made = dyn_cast<OpResult>(operand.get());
+        if (before && made && made.getOwner() == prologue) {
+          operand.set(before->getResult(made.getResultNumber()));
+          continue;
+        }
+        operand.set(parameters.front());
+        parameters = parameters.drop_front();
+      }
+      return copy;
+    };
+    Operation *before = prologue ? clone(prologue, nullptr) : nullptr;
+    Operation *last = clone(op, before);
+    graph::ReturnOp::create(builder, op->getLoc(), last->getResults());
     return kernel;
   }
 

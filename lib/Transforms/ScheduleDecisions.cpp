@@ -83,6 +83,9 @@ std::optional<int64_t> Group::chooseLayout() const {
   double least = std::numeric_limits<double>::infinity();
   graph::MatmulOp first = members.front().op;
   bool rowsOnly = !isForProducts(first.getX());
+  const auto &ofFirst = selector.choices(members.front().shape).candidates;
+  if (members.size() == 1 && !rowsOnly && !ofFirst.empty())
+    return layoutOf(ofFirst.front().schedule);
   for (int64_t layout : layouts) {
     if (rowsOnly && layout != 0)
       continue;

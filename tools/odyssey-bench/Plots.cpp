@@ -105,10 +105,8 @@ void addRoof(const Json &device, Chart &roofline) {
 
 std::vector<Chart> productCharts(const std::vector<Json> &documents) {
   std::map<Shape, Curves> times;
-  Chart roofline{"Products on the roofline",
-                 "int8 operations per byte",
-                 "TOPS",
-                 {}};
+  Chart roofline{
+      "Products on the roofline", "int8 operations per byte", "TOPS", {}};
   for (const Json &document : documents)
     addProducts(document, times, roofline);
   addRoof(documents[0].at("device"), roofline);
@@ -166,8 +164,7 @@ std::vector<Chart> modelCharts(const std::vector<Json> &documents) {
 
 } // namespace
 
-Result<std::vector<Chart>>
-bench::chartsOf(const std::vector<Json> &documents) {
+Result<std::vector<Chart>> bench::chartsOf(const std::vector<Json> &documents) {
   std::vector<Json> products, models;
   try {
     for (const Json &document : documents) {

@@ -138,10 +138,10 @@ Status LoadedBundle::launch(const ProductLaunch &product, int64_t tokens,
           KernelArgument::i32(static_cast<int32_t>(argument.value)));
       break;
     case ArgumentPlan::Kind::Workspace: {
-      ODYSSEY_ASSIGN_OR_RETURN(
-          DeviceAddress base,
-          reserve(workspace, product.bucket->workspaceBytes * times,
-                  "workspace"));
+      ODYSSEY_ASSIGN_OR_RETURN(DeviceAddress base,
+                               reserve(workspace,
+                                       product.bucket->workspaceBytes * times,
+                                       "workspace"));
       arguments.push_back(KernelArgument::address(
           base + static_cast<uint64_t>(argument.value)));
       break;

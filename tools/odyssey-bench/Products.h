@@ -67,8 +67,8 @@ private:
     size_t bytes = 0;
   };
   /// At least `bytes` of `memory`.
-  runtime::Result<runtime::DeviceAddress>
-  reserve(Zeros &memory, size_t bytes, const std::string &label);
+  runtime::Result<runtime::DeviceAddress> reserve(Zeros &memory, size_t bytes,
+                                                  const std::string &label);
 
   runtime::Device &device;
   std::shared_ptr<const runtime::Bundle> file;

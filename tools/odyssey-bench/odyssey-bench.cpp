@@ -25,8 +25,8 @@ int main(int argc, char **argv) {
   emulatorCommand->add_flag("--json", emulator.json, "Print JSON");
 
   std::string deviceName = "auto", deviceOutput;
-  CLI::App *deviceCommand = app.add_subcommand(
-      "device", "What a device is and announces, as JSON");
+  CLI::App *deviceCommand =
+      app.add_subcommand("device", "What a device is and announces, as JSON");
   deviceCommand->add_option("--device", deviceName,
                             "auto, cuda, cuda:N or emulator");
   deviceCommand->add_option("-o,--output", deviceOutput,

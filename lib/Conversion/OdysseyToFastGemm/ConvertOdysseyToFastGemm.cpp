@@ -23,7 +23,8 @@ using namespace odyssey;
 using namespace odyssey::conversion;
 
 static LogicalResult emitKernel(graph::KernelOp kernel) {
-  Operation *op = &kernel.getBody().front().front();
+  // What stands in front of it is part of it.
+  Operation *op = kernel.getBody().front().getTerminator()->getPrevNode();
   // The body is read while the function is written; the builder erases it last.
   KernelBuilder k(kernel);
   return TypeSwitch<Operation *, LogicalResult>(op)

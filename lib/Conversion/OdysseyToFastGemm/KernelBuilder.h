@@ -96,8 +96,13 @@ public:
 
   /// The kernel's i-th operand (a scalar as it is) or result: its address.
   Val operand(unsigned i) { return val(func.getArgument(i)); }
-  /// The same by the operand of the kernel's operation.
-  Val operand(mlir::OpOperand &use) { return operand(use.getOperandNumber()); }
+  /// The same by the operand of an operation in the kernel; without value where
+  /// that is no parameter of the kernel, but what another operation in it
+  /// makes.
+  Val operand(mlir::OpOperand &use) {
+    auto argument = mlir::dyn_cast<mlir::BlockArgument>(use.get());
+    return argument ? operand(argument.getArgNumber()) : Val();
+  }
   Val result(unsigned i) { return val(func.getArgument(numOperands + i)); }
   /// M, the number of tokens: a parameter, or a constant where it is static.
   Val tokens() { return tokenCount; }

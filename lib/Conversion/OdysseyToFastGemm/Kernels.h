@@ -17,6 +17,20 @@ namespace odyssey::conversion {
 /// where the type has none.
 int64_t rowStride(mlir::Value activations);
 
+/// Quantizes token 0 in the first `workers` threads of a CTA, in front of the
+/// rest of a kernel: `producer` is the operation that gives the 8-bit
+/// activations, whose operands are the kernel's first. Eight or fewer bytes
+/// from element `first` of the row on are stored at `addressOf(first)` where
+/// `isWanted(first)`. `scratch` is free shared memory, `barrier` a barrier of
+/// the threads. Returns the token's scale.
+Val emitQuantizedRow(KernelBuilder &k, mlir::Operation *producer,
+                     int64_t workers, int64_t scratch,
+                     llvm::function_ref<void()> barrier,
+                     llvm::function_ref<Val(Val)> addressOf,
+                     llvm::function_ref<Val(Val)> isWanted);
+/// The bytes of shared memory that this takes.
+int64_t quantizedRowScratchBytes(mlir::Operation *producer);
+
 mlir::LogicalResult emitMatmul(KernelBuilder &k, graph::MatmulOp op);
 /// emitMatmul for a schedule of the path wgmma.
 mlir::LogicalResult emitMatmulWgmma(KernelBuilder &k, graph::MatmulOp op,

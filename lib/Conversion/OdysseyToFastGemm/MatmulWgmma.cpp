@@ -32,6 +32,12 @@
 // turn, through distributed shared memory. That one adds what the same thread
 // of all CTAs has sent, and stores: sums of integers, exact in any order.
 //
+// For one token, the operation that quantizes it can be part of the kernel
+// (`odyssey-fuse-prologues`): every CTA's consumers quantize the token
+// themselves while the first weights are on their way, and keep what they need
+// of it, as row 0 of the tiles of its part of K, behind the stages, which then
+// hold weights alone.
+//
 // K is padded to 128 by zeros in the activations. Where packed weights end in
 // the middle of a stage, their last 64 k stand there twice: times zero.
 //
@@ -61,25 +67,34 @@ constexpr int32_t kProducerRegisters = 40, kConsumerRegisters = 232;
 
 /// The numbers of one kernel, all known at compile time.
 struct WgmmaShape {
-  WgmmaShape(fastgemm::ScheduleAttr schedule, layout::PackedWeights packed)
-      : schedule(schedule), packed(packed), channels(schedule.getChannels()),
-        tokens(schedule.getTokens()), stages(schedule.getStages()),
-        splitK(schedule.getSplitK()) {
+  WgmmaShape(fastgemm::ScheduleAttr schedule, layout::PackedWeights packed,
+             Operation *producer)
+      : schedule(schedule), packed(packed), producer(producer),
+        channels(schedule.getChannels()), tokens(schedule.getTokens()),
+        stages(schedule.getStages()), splitK(schedule.getSplitK()) {
     groups = channels / kGroupChannels;
     panels = packed.paddedN() / kGroupChannels;
     channelTiles = (panels + groups - 1) / groups;
     kTiles = fastgemm::SwizzledAttr::getTilesAlongK(packed.k);
     endsInHalf = packed.paddedK() % kTileK != 0;
     activationBytes = tokens * kTileK;
-    stageBytes = schedule.getStageBytes();
-    exchange = stages * stageBytes;
+    int64_t weightBytes = schedule.getStageBytes() - activationBytes;
+    weightsInStage = producer ? 0 : activationBytes;
+    stageBytes = weightsInStage + weightBytes;
+    resident = stages * stageBytes;
+    residentTiles = producer ? (kTiles + splitK - 1) / splitK : 0;
+    exchange = resident + residentTiles * activationBytes;
     barriers = exchange + schedule.getExchangeBytes();
+    scratch = barriers + 16 * stages;
+    sharedBytes = scratch + (producer ? quantizedRowScratchBytes(producer) : 0);
     quads = tokens / ProductEpilogue::kChannels;
     share = (quads + splitK - 1) / splitK;
   }
 
   fastgemm::ScheduleAttr schedule;
   layout::PackedWeights packed;
+  /// What quantizes the token in this kernel, or null.
+  Operation *producer;
   int64_t channels, tokens, stages, splitK;
   /// Consumer warpgroups, and panels of packed weights in all.
   int64_t groups, panels;
@@ -88,8 +103,12 @@ struct WgmmaShape {
   /// Whether the last stage has packed weights for its first half only.
   bool endsInHalf;
   int64_t activationBytes, stageBytes;
-  /// Shared memory offsets.
-  int64_t exchange, barriers;
+  /// Where a stage's weights begin.
+  int64_t weightsInStage;
+  /// Shared memory offsets, and all of it.
+  int64_t resident, exchange, barriers, scratch, sharedBytes;
+  /// Tiles of activations that a CTA keeps.
+  int64_t residentTiles;
   /// A thread's groups of four channels of a token, and how many of them one
   /// CTA of a cluster finishes.
   int64_t quads, share;
@@ -157,10 +176,12 @@ private:
 
   void consume();
   SmallVector<Val> loadWeights(const RingPosition &position, int64_t half);
-  Accumulators multiply(const SmallVector<Val> &fragments, Val slot,
+  Accumulators multiply(const SmallVector<Val> &fragments, Val activations,
                         int64_t half, const Accumulators &sums);
   Accumulators waitForProducts(const Accumulators &sums);
-  Val descriptor(Val slot);
+  Val descriptor(Val activations);
+  void quantizeToken();
+  void consumerBarrier();
   RingPosition sumTile(const RingPosition &start, Accumulators &sums);
   SmallVector<Val> quadOf(const Accumulators &sums, int64_t quad);
   /// Where this thread's quad `quad` belongs.
@@ -275,7 +296,7 @@ void WgmmaEmitter::bringWeights(const OutputTile &tile, Val kTile, Val slot,
     Val source = k.offset(k.row(weights, panel, shape.packed.panelBytes()),
                           kTile * (kHalves * stepBytes));
     Val destination =
-        k.offset(stage, shape.activationBytes + i * kHalves * stepBytes);
+        k.offset(stage, shape.weightsInStage + i * kHalves * stepBytes);
     auto wholeStage = [&] {
       bulkCopy(destination, source, kHalves * stepBytes, full, policy);
     };
@@ -313,7 +334,8 @@ RingPosition WgmmaEmitter::bringStages(const OutputTile &tile, Val first,
         k.create<fastgemm::BarrierWaitOp>(emptyBarrier(position.slot).value,
                                           (position.parity ^ 1).value);
         bringWeights(tile, kTile, position.slot, policy);
-        bringActivations(tile, kTile, position.slot);
+        if (!shape.producer)
+          bringActivations(tile, kTile, position.slot);
         RingPosition following = next(position);
         return {following.slot, following.parity};
       });
@@ -335,8 +357,11 @@ void WgmmaEmitter::produceTile(const OutputTile &tile) {
   };
   firstRound(
       [&](Val kTile, Val slot) { bringWeights(tile, kTile, slot, policy); });
-  k.waitForPrevious();
-  firstRound([&](Val kTile, Val slot) { bringActivations(tile, kTile, slot); });
+  if (!shape.producer) {
+    k.waitForPrevious();
+    firstRound(
+        [&](Val kTile, Val slot) { bringActivations(tile, kTile, slot); });
+  }
   bringStages(tile, ahead, last, {k.constant(0), k.constant(1)}, policy);
 }
 
@@ -375,22 +400,21 @@ SmallVector<Val> WgmmaEmitter::loadWeights(const RingPosition &position,
   return fragments;
 }
 
-/// Matrix descriptor of a stage's activations, K-major with 128-byte swizzle
+/// Matrix descriptor of a tile of activations, K-major with 128-byte swizzle
 /// (PTX ISA, "Matrix descriptor format"): address and stride between groups of
 /// 8 rows in units of 16 bytes.
-Val WgmmaEmitter::descriptor(Val slot) {
+Val WgmmaEmitter::descriptor(Val activations) {
   constexpr uint64_t swizzle128 = uint64_t(1) << 62;
   constexpr uint64_t stride = uint64_t(8 * kTileK / 16) << 32;
-  Val stage = k.offset(k.shared(), slot * shape.stageBytes);
-  Val address = k.val(k.create<LLVM::PtrToIntOp>(k.i32(), stage.value));
+  Val address = k.val(k.create<LLVM::PtrToIntOp>(k.i32(), activations.value));
   return k.toI64((address >> 4) & 0x3FFF) |
          k.constant(static_cast<int64_t>(swizzle128 | stride), k.i64());
 }
 
 WgmmaEmitter::Accumulators
-WgmmaEmitter::multiply(const SmallVector<Val> &fragments, Val slot,
+WgmmaEmitter::multiply(const SmallVector<Val> &fragments, Val activations,
                        int64_t half, const Accumulators &sums) {
-  Val stage = descriptor(slot);
+  Val tileDescriptor = descriptor(activations);
   int64_t perTile = shape.tokens / 8;
   SmallVector<Value> registers(fragments.begin(), fragments.end());
   registers.append(sums.begin(), sums.end());
@@ -401,7 +425,7 @@ WgmmaEmitter::multiply(const SmallVector<Val> &fragments, Val slot,
     results.push_back(k.val(sum));
   for (int64_t step = 0; step < 2; ++step) {
     // 32 bytes along K are 2 in the descriptor.
-    Val b = stage + 2 * (2 * half + step);
+    Val b = tileDescriptor + 2 * (2 * half + step);
     for (int64_t i = 0; i < kTilesOfGroup; ++i) {
       auto tile = MutableArrayRef(results).slice(i * perTile, perTile);
       SmallVector<Value> accumulators(tile.begin(), tile.end());
@@ -439,7 +463,12 @@ RingPosition WgmmaEmitter::sumTile(const RingPosition &start,
   SmallVector<Val> init = {start.slot, start.parity};
   init.append(sumCount, k.zeros(k.vec(4, k.i32())));
   init.append(loadWeights(start, 0));
-  Val end = last;
+  Val begin = first, end = last;
+  auto activationsOf = [&](Val kTile, Val slot) {
+    return shape.producer ? k.offset(k.shared(shape.resident),
+                                     (kTile - begin) * shape.activationBytes)
+                          : k.offset(k.shared(), slot * shape.stageBytes);
+  };
   SmallVector<Val> result =
       k.loop(first, end, k.constant(1), init,
              [&](Val kTile, ArrayRef<Val> carried) -> SmallVector<Val> {
@@ -447,11 +476,12 @@ RingPosition WgmmaEmitter::sumTile(const RingPosition &start,
                Accumulators running(carried.slice(2, sumCount));
                SmallVector<Val> fragments(carried.drop_front(2 + sumCount));
 
-               running = multiply(fragments, position.slot, 0, running);
+               Val tile = activationsOf(kTile, position.slot);
+               running = multiply(fragments, tile, 0, running);
                SmallVector<Val> second = loadWeights(position, 1);
                running = waitForProducts(running);
 
-               running = multiply(second, position.slot, 1, running);
+               running = multiply(second, tile, 1, running);
                // Behind the last stage there is nothing to load: this one's
                // first half once more, which is there.
                RingPosition following = next(position);
@@ -563,20 +593,75 @@ void WgmmaEmitter::exchangeAndStore(const OutputTile &tile,
   epilogue.storeAll(tokens, channelOf(tile), totals);
 }
 
+void WgmmaEmitter::consumerBarrier() {
+  k.create<NVVM::BarrierOp>(
+      TypeRange(), k.constant(1).value,
+      k.constant(shape.schedule.getConsumerThreads()).value,
+      NVVM::BarrierReductionAttr(), Value());
+}
+
+/// Quantizes the token, and keeps its part of K as row 0 of the resident tiles.
+void WgmmaEmitter::quantizeToken() {
+  int64_t threads = shape.schedule.getConsumerThreads();
+  Val resident = k.shared(shape.resident);
+  Val thread = k.threadIndex();
+  VectorType chunk = k.vec(4, k.i32());
+  // The other rows of a tile are tokens that do not exist.
+  int64_t rowBytes = kTileK, chunksOfTile = (shape.tokens - 1) * rowBytes / 16;
+  k.loop(thread, k.constant(shape.residentTiles * chunksOfTile),
+         k.constant(threads), {}, [&](Val i, ArrayRef<Val>) {
+           k.store(k.zeros(chunk),
+                   k.offset(resident, i / chunksOfTile * shape.activationBytes +
+                                          i % chunksOfTile * 16 + rowBytes));
+           return SmallVector<Val>();
+         });
+  auto [first, last] = rangeOfK();
+  Val firstTile = first, count = last - first;
+  // Row 0 of a tile is not exchanged by the swizzle.
+  auto addressOf = [&](Val column) {
+    return k.offset(resident,
+                    (column / kTileK - firstTile) * shape.activationBytes +
+                        column % kTileK);
+  };
+  auto isOwn = [&](Val column) { return column / kTileK - firstTile < count; };
+  int64_t columns = shape.packed.k, padded = shape.kTiles * kTileK;
+  constexpr int64_t pieceBytes = 8;
+  k.loop(thread, k.constant((padded - columns) / pieceBytes),
+         k.constant(threads), {}, [&](Val i, ArrayRef<Val>) {
+           Val column = i * pieceBytes + columns;
+           k.ifThen(isOwn(column), [&] {
+             k.store(k.zeros(k.vec(2, k.i32())), addressOf(column));
+           });
+           return SmallVector<Val>();
+         });
+  k.waitForPrevious();
+  epilogue.setTokenScale(emitQuantizedRow(
+      k, shape.producer, threads, shape.scratch, [&] { consumerBarrier(); },
+      addressOf, isOwn));
+  // wgmma reads through the asynchronous proxy.
+  k.create<NVVM::FenceProxyOp>(
+      NVVM::ProxyKindAttr::get(k.getContext(), NVVM::ProxyKind::async_shared),
+      NVVM::SharedSpaceAttr::get(k.getContext(),
+                                 NVVM::SharedSpace::shared_cta));
+  consumerBarrier();
+}
+
 void WgmmaEmitter::consume() {
   group = warp >> 2;
   laneWeights = k.offset(
-      k.shared(shape.activationBytes),
+      k.shared(shape.weightsInStage),
       group * (kHalves * shape.packed.stepBytes()) +
           (warp & 3) * (kTilesOfGroup * layout::kBlockBytes) + (lane << 4));
   bool persistent = shape.schedule.getCtas() > 0;
   if (persistent)
     k.waitForPrevious();
+  if (shape.producer)
+    quantizeToken();
   forEachTile([&](OutputTile tile, RingPosition start) {
     Accumulators sums;
     RingPosition end = sumTile(start, sums);
     // Scales of tokens come from the kernel in front.
-    if (!persistent)
+    if (!persistent && !shape.producer)
       k.waitForPrevious();
     if (shape.splitK > 1)
       exchangeAndStore(tile, sums);
@@ -625,7 +710,12 @@ LogicalResult conversion::emitMatmulWgmma(KernelBuilder &k, graph::MatmulOp op,
     return op.emitOpError()
            << "expects activations swizzled in tiles of "
            << schedule.getTokens() << " tokens on the path wgmma";
-  WgmmaShape shape(schedule, {op.getN(), op.getK(), packed.getChannels()});
+  WgmmaShape shape(schedule, {op.getN(), op.getK(), packed.getChannels()},
+                   op.getX().getDefiningOp());
+  if (shape.producer && (schedule.getCtas() > 0 || op.getK() % 8 != 0))
+    return op.emitOpError()
+           << "expects a schedule without ctas and K divisible "
+              "by 8 in a kernel that quantizes its token";
   if (schedule.getSplitK() > shape.kTiles)
     return op.emitOpError()
            << "expects split_k to be at most the " << shape.kTiles
@@ -633,10 +723,10 @@ LogicalResult conversion::emitMatmulWgmma(KernelBuilder &k, graph::MatmulOp op,
   WgmmaEmitter(k, op, shape).emit();
   if (schedule.getCtas() > 0)
     k.finish({schedule.getCtas(), 1, 1}, {0, 0, 0}, schedule.getThreads(),
-             schedule.getSharedBytes());
+             shape.sharedBytes);
   else
     k.finish({shape.channelTiles * shape.splitK, 1, 1},
              {0, schedule.getTokens(), 0}, schedule.getThreads(),
-             schedule.getSharedBytes(), shape.splitK);
+             shape.sharedBytes, shape.splitK);
   return success();
 }

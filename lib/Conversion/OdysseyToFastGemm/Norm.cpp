@@ -5,12 +5,18 @@
 // thread p mod threads. How many threads there are, hence the order of every
 // sum, depends on the row's length alone.
 //
+// A product of one token can do the same in front of its own work, with the
+// threads that it has: each then plays several of those of this row, so that
+// sums keep their order.
+//
 //===----------------------------------------------------------------------===//
 
 #include "AttentionPages.h"
 #include "Kernels.h"
 
 #include "odyssey/Layout/PackedWeights.h"
+
+#include "llvm/ADT/TypeSwitch.h"
 
 #include <limits>
 
@@ -86,11 +92,19 @@ using RowValues = SmallVector<Val>;
 
 class RowKernel {
 public:
+  /// A kernel of its own: a CTA a token.
   RowKernel(KernelBuilder &k, int64_t columns)
-      : k(k), tiling(columns), token(k.blockIndex(0)) {}
+      : k(k), tiling(columns), token(k.blockIndex(0)), workers(tiling.threads) {
+  }
+  /// Part of a kernel, in `workers` threads, from 0 on, for token 0. `scratch`
+  /// is free shared memory, `barrier` one of these threads.
+  RowKernel(KernelBuilder &k, int64_t columns, int64_t workers, int64_t scratch,
+            llvm::function_ref<void()> barrier)
+      : k(k), tiling(columns), token(k.constant(0)), workers(workers),
+        scratchBytes(scratch), barrier(barrier) {}
 
-  /// Runs `body` for each round with the index of the thread's first element;
-  /// pieces behind the row's end give `otherwise`.
+  /// Runs `body` for each piece of the thread with its first element; pieces
+  /// behind the row's end give zeros.
   RowValues map(llvm::function_ref<Val(int64_t, Val)> body);
   RowValues load(Val pointer, int64_t strideElements);
   /// Element `firstElement` of this CTA's row.
@@ -109,6 +123,11 @@ public:
   /// Sum of squares, or greatest magnitude, over the whole row.
   Val reduceRow(const RowValues &values, Reduction kind);
   void storeF16(const RowValues &values, Val pointer);
+  /// Hands out the 8-bit integers of a piece, as words of four or as one byte,
+  /// and the piece's first element.
+  using StorePiece = llvm::function_ref<void(ArrayRef<Val> words, Val first)>;
+  /// Quantizes the row; returns its scale.
+  Val quantize(const RowValues &values, StorePiece store);
   /// Writes the row `values` as 8-bit integers, in the layout of `output`'s
   /// type and padded with zeros as that says, and its scale.
   void storeQuantized(llvm::function_ref<RowValues()> values, Value output,
@@ -119,6 +138,8 @@ public:
     return success();
   }
 
+  Val tokenIndex() const { return token; }
+
   /// Each value rounded to fp16 and back, as if it had been stored.
   RowValues rounded(const RowValues &values) {
     RowValues result;
@@ -128,43 +149,66 @@ public:
   }
 
 private:
-  Val element(int64_t round) {
-    return (k.threadIndex() + round * tiling.threads) * tiling.width;
+  /// How many of the row's threads one thread plays.
+  int64_t parts() const { return (tiling.threads + workers - 1) / workers; }
+  /// The row's thread that this one plays in part `part`.
+  Val threadOf(int64_t part) { return k.threadIndex() + part * workers; }
+  /// Part p's round r is piece p * rounds + r of a thread.
+  Val element(int64_t piece) {
+    return (threadOf(piece / tiling.rounds) +
+            piece % tiling.rounds * tiling.threads) *
+           tiling.width;
+  }
+  /// Whether the piece may be none of the row.
+  bool mayBeOutside(int64_t piece) const {
+    return !tiling.whole() || partMayBeIdle(piece / tiling.rounds);
+  }
+  bool partMayBeIdle(int64_t part) const {
+    return (part + 1) * workers > tiling.threads;
+  }
+  Val isInside(int64_t piece, Val first) {
+    Val inside = first < tiling.columns;
+    int64_t part = piece / tiling.rounds;
+    return partMayBeIdle(part) ? k.land(threadOf(part) < tiling.threads, inside)
+                               : inside;
   }
   Val zero() { return k.zeros(k.vec(tiling.width, k.f32())); }
+  /// As KernelBuilder::blockReduce, of one value per part.
+  Val reduceParts(ArrayRef<Val> parts, Reduction kind);
 
-  void storeIntegers(const RowValues &values, Val factor,
-                     const ActivationLayout &layout);
   void storePadding(const ActivationLayout &layout, int64_t first);
 
   KernelBuilder &k;
   RowTiling tiling;
   Val token;
+  /// Threads that there are.
+  int64_t workers;
   int64_t scratchBytes = 0;
+  llvm::function_ref<void()> barrier;
   /// Rows up to a multiple of this are written, with zeros behind M.
   int64_t rowsTogether = 1;
 };
 
 void RowKernel::forEach(llvm::function_ref<void(int64_t, Val)> body) {
-  for (int64_t round = 0; round < tiling.rounds; ++round) {
-    Val first = element(round);
-    if (tiling.whole())
-      body(round, first);
+  for (int64_t piece = 0; piece < parts() * tiling.rounds; ++piece) {
+    Val first = element(piece);
+    if (mayBeOutside(piece))
+      k.ifThen(isInside(piece, first), [&] { body(piece, first); });
     else
-      k.ifThen(first < tiling.columns, [&] { body(round, first); });
+      body(piece, first);
   }
 }
 
 RowValues RowKernel::map(llvm::function_ref<Val(int64_t, Val)> body) {
   RowValues values;
-  for (int64_t round = 0; round < tiling.rounds; ++round) {
-    Val first = element(round);
-    if (tiling.whole())
-      values.push_back(body(round, first));
-    else
+  for (int64_t piece = 0; piece < parts() * tiling.rounds; ++piece) {
+    Val first = element(piece);
+    if (mayBeOutside(piece))
       values.push_back(k.ifElse(
-          first < tiling.columns, [&] { return body(round, first); },
+          isInside(piece, first), [&] { return body(piece, first); },
           [&] { return zero(); }));
+    else
+      values.push_back(body(piece, first));
   }
   return values;
 }
@@ -174,17 +218,40 @@ RowValues RowKernel::load(Val pointer, int64_t strideElements) {
   return map([&](int64_t, Val first) { return loadPiece(row, first); });
 }
 
+Val RowKernel::reduceParts(ArrayRef<Val> parts, Reduction kind) {
+  int64_t scratch = scratchBytes, warps = tiling.threads / 32;
+  scratchBytes += warps * 4;
+  if (!barrier)
+    return k.blockReduce(parts[0], kind, tiling.threads, scratch);
+  for (auto [part, value] : llvm::enumerate(parts)) {
+    Val total = k.warpReduce(value, kind);
+    Val thread = threadOf(part);
+    Val first = (k.threadIndex() & 31) == 0;
+    if (partMayBeIdle(part))
+      first = k.land(first, thread < tiling.threads);
+    k.ifThen(first, [&, total = total] {
+      k.store(total, k.offset(k.shared(scratch), (thread >> 5) << 2));
+    });
+  }
+  barrier();
+  Val total = k.load(k.f32(), k.shared(scratch));
+  for (int64_t warp = 1; warp < warps; ++warp)
+    total =
+        k.reduce(total, k.load(k.f32(), k.shared(scratch + 4 * warp)), kind);
+  return total;
+}
+
 Val RowKernel::reduceRow(const RowValues &values, Reduction kind) {
-  Val total;
-  for (Val vector : values)
+  SmallVector<Val> totals(parts());
+  for (auto [piece, vector] : llvm::enumerate(values)) {
+    Val &total = totals[piece / tiling.rounds];
     for (int64_t i = 0; i < tiling.width; ++i) {
       Val x = k.extract(vector, i);
       Val term = kind == Reduction::Sum ? x * x : k.absF(x);
       total = total.value ? k.reduce(total, term, kind) : term;
     }
-  int64_t scratch = scratchBytes;
-  scratchBytes += tiling.threads / 32 * 4;
-  return k.blockReduce(total, kind, tiling.threads, scratch);
+  }
+  return reduceParts(totals, kind);
 }
 
 void RowKernel::storeF16(const RowValues &values, Val pointer) {
@@ -194,16 +261,18 @@ void RowKernel::storeF16(const RowValues &values, Val pointer) {
   });
 }
 
-void RowKernel::storeIntegers(const RowValues &values, Val factor,
-                              const ActivationLayout &layout) {
-  forEach([&](int64_t round, Val first) {
+Val RowKernel::quantize(const RowValues &values, StorePiece store) {
+  Val largest = reduceRow(values, Reduction::Max);
+  Val zeroRow = largest == k.constantF32(0.0f);
+  Val factor =
+      k.select(zeroRow, k.constantF32(0.0f), k.constantF32(127.0f) / largest);
+  forEach([&](int64_t piece, Val first) {
     SmallVector<Val> quantized;
     for (int64_t i = 0; i < tiling.width; ++i)
-      quantized.push_back(k.roundToI8(k.extract(values[round], i) * factor));
-    Val address = layout.address(first);
+      quantized.push_back(k.roundToI8(k.extract(values[piece], i) * factor));
     if (tiling.width == 1) {
-      k.store(k.val(k.create<arith::TruncIOp>(k.i8(), quantized[0].value)),
-              address);
+      store(k.val(k.create<arith::TruncIOp>(k.i8(), quantized[0].value)),
+            first);
       return;
     }
     SmallVector<Val> words;
@@ -213,8 +282,14 @@ void RowKernel::storeIntegers(const RowValues &values, Val factor,
         word = word | ((quantized[w + j] & 255) << (8 * j));
       words.push_back(word);
     }
-    k.store(words.size() == 1 ? words[0] : k.vectorOf(words), address);
+    store(words, first);
   });
+  return largest / k.constantF32(127.0f);
+}
+
+/// Stores the words of a piece, or its one byte, side by side.
+void storeWords(KernelBuilder &k, ArrayRef<Val> words, Val address) {
+  k.store(words.size() == 1 ? words[0] : k.vectorOf(words), address);
 }
 
 /// Zeros from column `first` on.
@@ -237,16 +312,12 @@ void RowKernel::storeQuantized(llvm::function_ref<RowValues()> values,
   ActivationLayout layout(k, output, pointer, token);
   rowsTogether = layout.rowsTogether();
   auto storeRow = [&] {
-    RowValues row = values();
-    Val largest = reduceRow(row, Reduction::Max);
-    Val zeroRow = largest == k.constantF32(0.0f);
-    Val factor =
-        k.select(zeroRow, k.constantF32(0.0f), k.constantF32(127.0f) / largest);
-    storeIntegers(row, factor, layout);
-    storePadding(layout, tiling.columns);
-    k.ifThen(k.threadIndex() == 0, [&] {
-      k.store(largest / k.constantF32(127.0f), k.offset(scales, token << 2));
+    Val scale = quantize(values(), [&](ArrayRef<Val> words, Val first) {
+      storeWords(k, words, layout.address(first));
     });
+    storePadding(layout, tiling.columns);
+    k.ifThen(k.threadIndex() == 0,
+             [&] { k.store(scale, k.offset(scales, token << 2)); });
   };
   if (rowsTogether == 1)
     storeRow();
@@ -301,7 +372,7 @@ RowValues siluMul(KernelBuilder &k, RowKernel &row, OperandRange inputs,
 RowValues mergeChunks(KernelBuilder &k, RowKernel &row, Value chunkValues) {
   ArrayRef<int64_t> shape = cast<ShapedType>(chunkValues.getType()).getShape();
   int64_t heads = shape[1], chunks = shape[2], d = shape[3];
-  Val token = k.blockIndex(0);
+  Val token = row.tokenIndex();
   Val length = k.load(k.i32(), k.offset(k.operand(2), token << 2)) + 1;
   Val count = (length + (graph::kAttentionChunk - 1)) / graph::kAttentionChunk;
   Val values = k.row(k.operand(0), token, heads * chunks * d * 4);
@@ -348,7 +419,51 @@ int64_t columnsOf(Value value) {
   return cast<ShapedType>(value.getType()).getDimSize(1);
 }
 
+/// The row, before it is quantized, of an operation whose first result is
+/// 8-bit activations. Its operands are the kernel's first.
+RowValues rowToQuantize(KernelBuilder &k, RowKernel &row, Operation *op) {
+  int64_t columns = columnsOf(op->getResult(0));
+  return llvm::TypeSwitch<Operation *, RowValues>(op)
+      .Case([&](graph::RmsNormQuantizeOp op) {
+        return normalize(k, row, columns, k.operand(1),
+                         op.getEpsilon().convertToFloat());
+      })
+      .Case([&](graph::QuantizeOp) { return row.load(k.operand(0), columns); })
+      .Case([&](graph::SiluMulQuantizeOp op) {
+        return siluMul(k, row, op.getInputs(), columns);
+      })
+      .Case([&](graph::AttentionMergeQuantizeOp op) {
+        return mergeChunks(k, row, op.getChunkValues());
+      });
+}
+
+/// A kernel of its own for such an operation.
+LogicalResult emitRowQuantization(KernelBuilder &k, Operation *op) {
+  RowKernel row(k, columnsOf(op->getResult(0)));
+  row.storeQuantized([&] { return rowToQuantize(k, row, op); },
+                     op->getResult(0), k.result(0), k.result(1));
+  return row.finish();
+}
+
 } // namespace
+
+Val conversion::emitQuantizedRow(KernelBuilder &k, Operation *producer,
+                                 int64_t workers, int64_t scratch,
+                                 llvm::function_ref<void()> barrier,
+                                 llvm::function_ref<Val(Val)> addressOf,
+                                 llvm::function_ref<Val(Val)> isWanted) {
+  RowKernel row(k, columnsOf(producer->getResult(0)), workers, scratch,
+                barrier);
+  return row.quantize(rowToQuantize(k, row, producer), [&](ArrayRef<Val> words,
+                                                           Val first) {
+    k.ifThen(isWanted(first), [&] { storeWords(k, words, addressOf(first)); });
+  });
+}
+
+int64_t conversion::quantizedRowScratchBytes(Operation *producer) {
+  // A sum, and the greatest magnitude.
+  return 2 * RowTiling(columnsOf(producer->getResult(0))).threads / 32 * 4;
+}
 
 LogicalResult conversion::emitRmsNorm(KernelBuilder &k, graph::RmsNormOp op) {
   int64_t columns = columnsOf(op.getX());
@@ -361,22 +476,11 @@ LogicalResult conversion::emitRmsNorm(KernelBuilder &k, graph::RmsNormOp op) {
 
 LogicalResult conversion::emitRmsNormQuantize(KernelBuilder &k,
                                               graph::RmsNormQuantizeOp op) {
-  int64_t columns = columnsOf(op.getX());
-  RowKernel row(k, columns);
-  auto values = [&] {
-    return normalize(k, row, columns, k.operand(1),
-                     op.getEpsilon().convertToFloat());
-  };
-  row.storeQuantized(values, op.getValues(), k.result(0), k.result(1));
-  return row.finish();
+  return emitRowQuantization(k, op);
 }
 
 LogicalResult conversion::emitQuantize(KernelBuilder &k, graph::QuantizeOp op) {
-  int64_t columns = columnsOf(op.getX());
-  RowKernel row(k, columns);
-  auto values = [&] { return row.load(k.operand(0), columns); };
-  row.storeQuantized(values, op.getValues(), k.result(0), k.result(1));
-  return row.finish();
+  return emitRowQuantization(k, op);
 }
 
 LogicalResult conversion::emitSiluMul(KernelBuilder &k, graph::SiluMulOp op) {
@@ -388,11 +492,7 @@ LogicalResult conversion::emitSiluMul(KernelBuilder &k, graph::SiluMulOp op) {
 
 LogicalResult conversion::emitSiluMulQuantize(KernelBuilder &k,
                                               graph::SiluMulQuantizeOp op) {
-  int64_t columns = columnsOf(op.getValues());
-  RowKernel row(k, columns);
-  auto values = [&] { return siluMul(k, row, op.getInputs(), columns); };
-  row.storeQuantized(values, op.getValues(), k.result(0), k.result(1));
-  return row.finish();
+  return emitRowQuantization(k, op);
 }
 
 LogicalResult conversion::emitAttentionMerge(KernelBuilder &k,
@@ -405,8 +505,5 @@ LogicalResult conversion::emitAttentionMerge(KernelBuilder &k,
 LogicalResult
 conversion::emitAttentionMergeQuantize(KernelBuilder &k,
                                        graph::AttentionMergeQuantizeOp op) {
-  RowKernel row(k, columnsOf(op.getValues()));
-  auto values = [&] { return mergeChunks(k, row, op.getChunkValues()); };
-  row.storeQuantized(values, op.getValues(), k.result(0), k.result(1));
-  return row.finish();
+  return emitRowQuantization(k, op);
 }

@@ -15,6 +15,12 @@ ProductEpilogue::ProductEpilogue(KernelBuilder &k, graph::MatmulOp op)
     residuals = k.operand(op.getResidualMutable()[0]);
 }
 
+Val ProductEpilogue::tokenScale(Val token) {
+  if (onlyScale.value)
+    return onlyScale;
+  return k.load(k.f32(), k.offset(tokenScales, token << 2));
+}
+
 ProductEpilogue::Inputs ProductEpilogue::loadInputs(Val token, Val channel,
                                                     int64_t count) {
   auto load = [&](Type element, Val row) {
@@ -59,17 +65,17 @@ Val ProductEpilogue::finishAll(ArrayRef<Val> sums, Val tokenScale,
 }
 
 void ProductEpilogue::store(Val token, Val channel, ArrayRef<Val> sums) {
-  Val tokenScale = k.load(k.f32(), k.offset(tokenScales, token << 2));
+  Val ofToken = tokenScale(token);
   Val row = k.row(k.result(0), token, n * 2);
   if (n % kChannels == 0) {
     Inputs inputs = loadInputs(token, channel, kChannels);
-    k.store(finishAll(sums, tokenScale, inputs), k.offset(row, channel << 1));
+    k.store(finishAll(sums, ofToken, inputs), k.offset(row, channel << 1));
     return;
   }
   for (auto [i, sum] : llvm::enumerate(sums)) {
     Val at = channel + i;
     k.ifThen(at < n, [&, sum = sum] {
-      k.store(finish(sum, tokenScale, loadInputs(token, at, 1)),
+      k.store(finish(sum, ofToken, loadInputs(token, at, 1)),
               k.offset(row, at << 1));
     });
   }
@@ -104,7 +110,7 @@ void ProductEpilogue::storeBatch(ArrayRef<Val> tokens, Val channel,
   SmallVector<Inputs> inputs;
   for (Val token : tokens) {
     Val inside = k.min(token, lastToken);
-    scales.push_back(k.load(k.f32(), k.offset(tokenScales, inside << 2)));
+    scales.push_back(tokenScale(inside));
     Inputs own = ofChannels;
     if (!ofChannels.scale.value || residuals.value)
       own = loadInputs(inside, channel, kChannels);

@@ -22,6 +22,10 @@ public:
 
   ProductEpilogue(KernelBuilder &k, graph::MatmulOp op);
 
+  /// The scale of token 0, where the kernel computes it itself and has no other
+  /// token.
+  void setTokenScale(Val scale) { onlyScale = scale; }
+
   /// Finishes and stores `sums`, kChannels int32 sums of 16 q_w * q_x, of the
   /// channels `channel` (a multiple of kChannels, below N) and up of the token
   /// `token` (below M); both are i32. Channels behind N are not stored.
@@ -49,12 +53,15 @@ private:
   void storeBatch(llvm::ArrayRef<Val> tokens, Val channel,
                   llvm::ArrayRef<llvm::SmallVector<Val>> sums,
                   Inputs &ofChannels);
+  Val tokenScale(Val token);
   /// One output: N11 for one sum.
   Val finish(Val sum, Val tokenScale, const Inputs &inputs);
 
   KernelBuilder &k;
   int64_t n;
   Val tokenScales, weightScales, biases, residuals;
+  /// Instead of tokenScales.
+  Val onlyScale;
 };
 
 } // namespace odyssey::conversion

@@ -452,9 +452,14 @@ LogicalResult AttentionMergeQuantizeOp::verify() {
 
 LogicalResult KernelOp::verify() {
   Block &block = getBody().front();
-  if (llvm::range_size(block) != 2)
-    return emitOpError() << "expects one operation and odyssey.return, got "
-                         << llvm::range_size(block) << " operations";
+  size_t count = llvm::range_size(block) - 1;
+  bool isProduct =
+      count > 0 && isa<MatmulOp>(block.getTerminator()->getPrevNode());
+  if (count != 1 && !(count == 2 && isProduct))
+    return emitOpError()
+           << "expects one operation, or a product behind one, and "
+              "odyssey.return, got "
+           << count + 1 << " operations";
   if (!llvm::equal(block.getTerminator()->getOperandTypes(), getResultTypes()))
     return emitOpError() << "expects odyssey.return to return the kernel's "
                             "result types";

@@ -359,9 +359,9 @@ TEST(ExecutorCreateTest, RefusesABundleWithoutWeights) {
 
 TEST(ExecutorCreateTest, ABundleWithoutWeightsRunsWithSyntheticOnes) {
   auto device = makeDevice();
-  auto created = Executor::create(
-      open(BundleBuilder().plan(plan()).add("code.ptx", "")), device,
-      WeightSource::Synthetic);
+  auto created =
+      Executor::create(open(BundleBuilder().plan(plan()).add("code.ptx", "")),
+                       device, WeightSource::Synthetic);
   ASSERT_TRUE(created.ok()) << created.status().message();
   // Weight, state, workspace.
   EXPECT_EQ(device->liveBuffers(), 3u);

@@ -29,6 +29,9 @@ namespace odyssey::graph {
 /// was made from, and the largest token count that it serves.
 inline constexpr llvm::StringLiteral kFunctionAttrName = "odyssey.function";
 inline constexpr llvm::StringLiteral kBucketAttrName = "odyssey.bucket";
+/// Attribute of a product: the operation that quantizes its activations belongs
+/// into its kernel.
+inline constexpr llvm::StringLiteral kPrologueAttrName = "odyssey.prologue";
 /// Argument and result attribute: the name of an input, output or state.
 inline constexpr llvm::StringLiteral kNameAttrName = "odyssey.name";
 /// The `gpu.module` that holds all kernels.
