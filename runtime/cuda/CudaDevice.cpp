@@ -67,7 +67,13 @@ CudaDevice::create(std::shared_ptr<const Driver> driver,
                    DeviceOrdinal ordinal) {
   std::unique_ptr<CudaDevice> device(
       new CudaDevice(std::move(driver), ordinal));
-  ODYSSEY_RETURN_IF_ERROR(device->open());
+  Status opened = device->open();
+  // CUDA's documentation of CUDA_ERROR_ILLEGAL_ADDRESS and its like.
+  if (opened.code() == StatusCode::DeviceFault)
+    return Status(opened.code(), opened.message() +
+                                     ": after a fault, only a new process can "
+                                     "use the GPU");
+  ODYSSEY_RETURN_IF_ERROR(opened);
   return std::unique_ptr<Device>(std::move(device));
 }
 

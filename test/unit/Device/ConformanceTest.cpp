@@ -12,6 +12,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <numeric>
 
@@ -474,35 +475,88 @@ TEST_P(ConformanceTest, ReplaysAreTimedOneByOne) {
 // Faults
 //===----------------------------------------------------------------------===//
 
-TEST_P(ConformanceTest, AnIllegalAddressIsAFault) {
-  DeviceAddress buffer = allocate(4);
-  expectOk(launch("store", {1}, {1}, {KernelArgument::address(buffer)}));
-  expectOk(device->synchronize());
-  Status fault = launch("store", {1}, {1}, {KernelArgument::address(64)});
-  if (fault.ok())
-    fault = device->synchronize();
-  EXPECT_EQ(fault.code(), StatusCode::DeviceFault) << fault.message();
-  EXPECT_FALSE(
-      launch("store", {1}, {1}, {KernelArgument::address(buffer)}).ok());
+// A fault may end CUDA for the whole process (CUDA_ERROR_ILLEGAL_ADDRESS: "the
+// process must be terminated and relaunched"), so that these tests make theirs
+// in a process of its own, which exits with 0 when all was as expected.
+class ConformanceDeathTest : public ConformanceTest {
+protected:
+  /// Stores to an address that nobody has allocated.
+  Status makeFault(KernelHandle store) {
+    Status fault = launchStore(store, 64);
+    return fault.ok() ? device->synchronize() : fault;
+  }
+  Status launchStore(KernelHandle store, DeviceAddress address) {
+    const KernelArgument argument = KernelArgument::address(address);
+    LaunchRequest request;
+    request.kernel = store;
+    request.arguments = {&argument, 1};
+    return device->launch(request);
+  }
+  [[noreturn]] static void exitWith(std::initializer_list<bool> expected) {
+    int failed = 0, number = 0;
+    for (bool isTrue : expected) {
+      ++number;
+      if (!isTrue && !failed)
+        failed = number;
+    }
+    // Destructors could hang on a device that is lost.
+    std::_Exit(failed);
+  }
+};
+
+TEST_P(ConformanceDeathTest, AnIllegalAddressIsAFault) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        DeviceAddress buffer = allocate(4);
+        KernelHandle store = kernel("store");
+        Status before = launchStore(store, buffer);
+        if (before.ok())
+          before = device->synchronize();
+        Status fault = makeFault(store);
+        exitWith({before.ok(), fault.code() == StatusCode::DeviceFault,
+                  !launchStore(store, buffer).ok(),
+                  !device->allocate(4, "more").ok() ||
+                      device->properties().kind == "emulator"});
+      },
+      ::testing::ExitedWithCode(0), "");
 }
 
-TEST_P(ConformanceTest, ADeviceAfterAFaultedOneWorks) {
-  Status fault = launch("store", {1}, {1}, {KernelArgument::address(64)});
-  if (fault.ok())
-    fault = device->synchronize();
-  EXPECT_FALSE(fault.ok());
-  device.reset();
-  module = ModuleHandle(0);
-  SetUp();
+TEST_P(ConformanceDeathTest, ADeviceAfterAFaultedOneWorksOrSaysWhyNot) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        bool faulted = !makeFault(kernel("store")).ok();
+        device.reset();
+        auto opened = openDevice(GetParam());
+        bool works = false;
+        if (opened.ok()) {
+          device = *opened;
+          module = ModuleHandle(0);
+          DeviceAddress buffer = allocate(4);
+          works = launchStore(kernel("store"), buffer).ok() &&
+                  download<int32_t>(buffer, 1)[0] == 1;
+        } else {
+          works = opened.status().message().find("new process") !=
+                  std::string::npos;
+        }
+        exitWith({faulted, works});
+      },
+      ::testing::ExitedWithCode(0), "");
+}
+
+TEST_P(ConformanceDeathTest, AFaultInAnotherProcessDoesNoHarm) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(exitWith({!makeFault(kernel("store")).ok()}),
+              ::testing::ExitedWithCode(0), "");
   DeviceAddress buffer = allocate(4);
-  expectOk(launch("store", {1}, {1}, {KernelArgument::address(buffer)}));
+  expectOk(launchStore(kernel("store"), buffer));
   EXPECT_EQ(download<int32_t>(buffer, 1)[0], 1);
 }
 
-INSTANTIATE_TEST_SUITE_P(Devices, ConformanceTest,
-                         ::testing::Values("emulator", "cuda"),
-                         [](const auto &info) {
-                           return std::string(info.param);
-                         });
+const auto kDevices = ::testing::Values("emulator", "cuda");
+const auto kNameOf = [](const auto &info) { return std::string(info.param); };
+INSTANTIATE_TEST_SUITE_P(Devices, ConformanceTest, kDevices, kNameOf);
+INSTANTIATE_TEST_SUITE_P(Devices, ConformanceDeathTest, kDevices, kNameOf);
 
 } // namespace

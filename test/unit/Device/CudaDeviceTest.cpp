@@ -351,6 +351,17 @@ TEST_F(CudaDeviceTest, ReplaysAreTimedWithoutWaitingInBetween) {
   EXPECT_EQ(fake->liveObjects, liveObjects);
 }
 
+TEST_F(CudaDeviceTest, AfterAFaultOnlyANewProcessCanUseTheGpu) {
+  for (const char *function : {"cuDevicePrimaryCtxRetain", "cuStreamCreate"}) {
+    fake->failures = {{function, 700}};
+    auto created = createCudaDevice(options);
+    ASSERT_FALSE(created.ok());
+    EXPECT_EQ(created.status().code(), StatusCode::DeviceFault);
+    EXPECT_THAT(created.status().message(),
+                HasSubstr("after a fault, only a new process can use the GPU"));
+  }
+}
+
 TEST_F(CudaDeviceTest, KnowsItsRates) {
   open();
   // 2.619 GHz, two transfers a cycle, 5120 bits.

@@ -11,7 +11,8 @@
 // the order of the calls; copies to the host and `synchronize` wait for all
 // that came before. A fault of a kernel may be reported by the launch itself
 // or by the next call that waits, and the device refuses further launches
-// after it.
+// after it. The emulator can be opened anew then; a GPU, as CUDA wants it, only
+// by another process.
 //
 //===----------------------------------------------------------------------===//
 
