@@ -287,11 +287,16 @@ def stage_model(check):
     for bundle in check.bundles("model"):
         command = [check.program("odyssey-bench"), "model", bundle["path"], "--synthetic"]
         command.append(f"--device={check.device}")
+        # Process start to first token, in a first and in a second run.
+        start = [*command, "--prompt-tokens=1", "--decode-tokens=1", "--runs=1"]
+        cold = check.measure(start)["first_token_seconds"]
+        warm = check.measure(start)["first_token_seconds"]
         if check.quick:
             command += ["--prompt-tokens=16", "--decode-tokens=4", "--runs=1"]
         else:
             command.append("--batch=" + ",".join(map(str, bundle["batches"])))
         value = check.measure(command)
+        value["first_token_seconds"] = {"first_run": cold, "second_run": warm}
         values.append(value)
         first = value["results"][0]
         notes.append(f"{bundle['model']} decode {first['decode_tokens_per_second']:.1f} tokens/s")
