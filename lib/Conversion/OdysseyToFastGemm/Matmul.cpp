@@ -46,6 +46,11 @@ int64_t conversion::rowStride(Value activations) {
 
 namespace {
 
+/// Tiles of so many tokens are for steps that have no more: one tile takes all,
+/// and weights are read once. More tokens only read them through a colder
+/// cache.
+constexpr int64_t kFewTokens = 64;
+
 /// The numbers of one kernel, all known at compile time.
 struct MatmulShape {
   MatmulShape(graph::MatmulOp op, fastgemm::ScheduleAttr schedule,
@@ -120,6 +125,8 @@ private:
     int64_t bytesPerTile;
     /// Set when only some threads take part in this copy.
     Val active;
+    /// Whether no other tile reads the same bytes.
+    bool readOnce = false;
   };
 
   void emitSplitK();
@@ -180,6 +187,7 @@ MatmulEmitter::planCopies(const Segment &segment) {
     copy.global = k.offset(
         k.row(k.operand(2), panel, shape.packed.panelBytes()), inPanel);
     copy.shared = chunk << 4;
+    copy.readOnce = shape.tokens <= kFewTokens;
     if (first + shape.threads > chunks)
       copy.active = chunk < chunks;
     copies.push_back(copy);
@@ -220,8 +228,8 @@ void MatmulEmitter::startStage(ArrayRef<Copy> copies, Val slot, Val kTile) {
       Val source = k.offset(copy.global, kTile * copy.bytesPerTile);
       Val destination = k.offset(k.shared(), stage + copy.shared);
       k.create<fastgemm::AsyncCopyOp>(destination.value, source.value,
-                                      k.getI32IntegerAttr(16),
-                                      copy.valid.value);
+                                      /*bytes=*/16, copy.valid.value,
+                                      copy.readOnce);
     };
     if (copy.active.value)
       k.ifThen(copy.active, issue);
