@@ -85,6 +85,8 @@ void Collector::add(Path path, int64_t channels, int64_t tokens, int64_t k,
 }
 
 void Collector::addMmaSync() {
+  // With more tokens there are tiles enough, and partial sums are large.
+  constexpr int64_t kSplitTokens = 64;
   for (int64_t channels : {32, 64, 128, 256}) {
     if (packed.paddedN() % channels != 0)
       continue;
@@ -100,8 +102,11 @@ void Collector::addMmaSync() {
                 tokens % (8 * tokenWarps) == 0 &&
                 channelWarps * tokenWarps <= 8)
               for (int64_t stages : {2, 3, 4, 6, 8})
-                add(Path::MmaSync, channels, tokens, k, channelWarps,
-                    tokenWarps, stages, /*splitK=*/1, /*ctas=*/0);
+                for (int64_t splitK : {1, 2, 3, 4, 6, 8, 16})
+                  if (splitK == 1 || (shape.tokens <= kSplitTokens &&
+                                      splitK <= packed.paddedK() / k))
+                    add(Path::MmaSync, channels, tokens, k, channelWarps,
+                        tokenWarps, stages, splitK, /*ctas=*/0);
       }
     }
   }
