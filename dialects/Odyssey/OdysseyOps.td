@@ -24,16 +24,25 @@ def Odyssey_WeightOp : Odyssey_Op<"weight", [Pure]> {
     `odyssey-compile --weights`); several names are concatenated along the first
     dimension. A tensor of `i4` is stored in the file as I8 values from -8 to 7.
 
+    With `interleaved`, the rows of the concatenation's halves take turns, two by
+    two: rows 0 and 1 of the first half, rows 0 and 1 of the second, rows 2 and 3
+    of the first, and so on (`include/odyssey/Layout/InterleavedRows.h`). The
+    number of rows is then a multiple of 4.
+
     Example:
 
     ```mlir
     %w = odyssey.weight "w" : tensor<192x64xi4>
     %qkv = odyssey.weight "q", "k", "v" : tensor<128x64xi4>
+    %gu = odyssey.weight "gate", "up" interleaved : tensor<344x64xi4>
     ```
   }];
-  let arguments = (ins StrArrayAttr:$names);
+  let arguments = (ins StrArrayAttr:$names, UnitAttr:$interleaved);
   let results = (outs AnyStaticShapeTensor:$result);
-  let assemblyFormat = "custom<Names>($names) attr-dict `:` type($result)";
+  let assemblyFormat = [{
+    custom<Names>($names) (`interleaved` $interleaved^)? attr-dict
+      `:` type($result)
+  }];
   let hasVerifier = 1;
 }
 
@@ -121,7 +130,9 @@ def Odyssey_MatmulOp : Odyssey_Op<"matmul", [Pure, AttrSizedOperandSegments]> {
     `fp32(acc) * (weight_scales[n] / 16) * x_scales[m]`, left to right, each
     product rounded to fp32, plus `bias[n]` where given, then one rounding to
     fp16. With `residual`, `fp16(fp32(that) + fp32(residual[m, n]))` follows:
-    the two roundings of a product and an `odyssey.add`. The result does not
+    the two roundings of a product and an `odyssey.add`. With `silu_mul`, every
+    four channels are two of a gate and the same two of an up projection, and
+    `odyssey.silu_mul` of the rounded products is the result. The result does not
     depend on the schedule.
 
     `weights` are 4-bit; once packed, their type carries `#fastgemm.packed`.
@@ -132,10 +143,13 @@ def Odyssey_MatmulOp : Odyssey_Op<"matmul", [Pure, AttrSizedOperandSegments]> {
     * (C1) K of `x` and of `weights` are equal.
     * (C2) One of `x_scales` per row of `x`, one of `weight_scales` and, where
       given, of `bias` per row of `weights`.
-    * (C3) The result has the rows of `x` and a column per row of `weights`.
+    * (C3) The result has the rows of `x` and a column per row of `weights`, with
+      `silu_mul` half as many.
     * (C4) K is at most 132104, so that no 32-bit sum overflows.
     * (C5) `weights` have no encoding but `#fastgemm.packed`.
     * (C6) `residual`, where given, has the result's rows and columns.
+    * (C11) With `silu_mul`, `weights` have a multiple of 4 rows, and there is no
+      `residual`.
 
     Example:
 
@@ -143,6 +157,9 @@ def Odyssey_MatmulOp : Odyssey_Op<"matmul", [Pure, AttrSizedOperandSegments]> {
     %y = odyssey.matmul %x scale %xs, %w scale %ws residual %r
         : (tensor<?x64xi8>, tensor<?xf32>, tensor<192x64xi4>, tensor<192xf32>,
            tensor<?x192xf16>) -> tensor<?x192xf16>
+    %a = odyssey.matmul %x scale %xs, %gu scale %gus silu_mul
+        : (tensor<?x64xi8>, tensor<?xf32>, tensor<344x64xi4>, tensor<344xf32>)
+        -> tensor<?x172xf16>
     ```
   }];
   let arguments = (ins Odyssey_I8Matrix:$x, Odyssey_F32Vector:$x_scales,
@@ -150,11 +167,13 @@ def Odyssey_MatmulOp : Odyssey_Op<"matmul", [Pure, AttrSizedOperandSegments]> {
                        Odyssey_F32Vector:$weight_scales,
                        Optional<Odyssey_F16Vector>:$bias,
                        Optional<Odyssey_F16Matrix>:$residual,
-                       OptionalAttr<FastGemm_ScheduleAttr>:$schedule);
+                       OptionalAttr<FastGemm_ScheduleAttr>:$schedule,
+                       UnitAttr:$silu_mul);
   let results = (outs Odyssey_F16Matrix:$result);
   let assemblyFormat = [{
     $x `scale` $x_scales `,` $weights `scale` $weight_scales (`bias` $bias^)?
-      (`residual` $residual^)? (`schedule` $schedule^)? attr-dict
+      (`residual` $residual^)? (`silu_mul` $silu_mul^)?
+      (`schedule` $schedule^)? attr-dict
       `:` functional-type(operands, results)
   }];
   let hasVerifier = 1;

@@ -41,6 +41,9 @@ def Fuse : Pass<"odyssey-fuse", "::mlir::ModuleOp"> {
       become one product with concatenated weights, scales and biases. They must
       have no other use, no schedule yet, weights and scales by name, and a bias
       either all or none.
+    * Where that is an `odyssey.silu_mul` of an even number of channels, it goes
+      into the product as well: weights, scales and biases of gate and up are
+      interleaved, so that one thread has both of a channel.
     * `odyssey.rms_norm` and `odyssey.silu_mul` whose only use is an
       `odyssey.quantize` become `odyssey.rms_norm_quantize` and
       `odyssey.silu_mul_quantize`.
@@ -57,18 +60,21 @@ def Fuse : Pass<"odyssey-fuse", "::mlir::ModuleOp"> {
     %b, %bs = odyssey.quantize %a
         : tensor<?x172xf16> -> tensor<?x172xi8>, tensor<?xf32>
     // becomes
-    %w = odyssey.weight "gate", "up" : tensor<344x64xi4>
-    %s = odyssey.weight "gate_scale", "up_scale" : tensor<344xf32>
-    %gu = odyssey.matmul %q scale %qs, %w scale %s : ...
-    %b, %bs = odyssey.silu_mul_quantize %gu
-        : (tensor<?x344xf16>) -> (tensor<?x172xi8>, tensor<?xf32>)
+    %w = odyssey.weight "gate", "up" interleaved : tensor<344x64xi4>
+    %s = odyssey.weight "gate_scale", "up_scale" interleaved : tensor<344xf32>
+    %a = odyssey.matmul %q scale %qs, %w scale %s silu_mul
+        : (tensor<?x64xi8>, tensor<?xf32>, tensor<344x64xi4>, tensor<344xf32>)
+        -> tensor<?x172xf16>
+    %b, %bs = odyssey.quantize %a
+        : tensor<?x172xf16> -> tensor<?x172xi8>, tensor<?xf32>
     ```
   }];
   let dependentDialects = ["::odyssey::graph::OdysseyDialect"];
   let statistics = [
     Statistic<"fusedProducts", "fused-products", "Products merged into another">,
     Statistic<"fusedQuantizations", "fused-quantizations", "Quantizations merged into their producer">,
-    Statistic<"fusedResiduals", "fused-residuals", "Sums merged into a product">];
+    Statistic<"fusedResiduals", "fused-residuals", "Sums merged into a product">,
+    Statistic<"fusedActivations", "fused-activations", "Activations merged into a product">];
 }
 
 def Schedule : Pass<"odyssey-schedule", "::mlir::ModuleOp"> {

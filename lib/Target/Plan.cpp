@@ -206,6 +206,10 @@ void PlanBuilder::addProduct(graph::LaunchOp launch, int64_t kernel) {
            .isInteger(8))
     return;
   auto type = cast<RankedTensorType>((*weights).getType());
+  // An activation behind the product is not described.
+  auto result = cast<RankedTensorType>(launch->getResult(0).getType());
+  if (result.getDimSize(1) != type.getDimSize(0))
+    return;
   auto x = cast<RankedTensorType>(launch->getOperand(0).getType());
   auto rows = dyn_cast_or_null<fastgemm::RowsAttr>(x.getEncoding());
   auto swizzled = dyn_cast_or_null<fastgemm::SwizzledAttr>(x.getEncoding());

@@ -4,6 +4,7 @@
 
 #include "odyssey/Dialect/Odyssey/Odyssey.h"
 #include "odyssey/Frontend/Checkpoint/TensorSource.h"
+#include "odyssey/Layout/InterleavedRows.h"
 #include "odyssey/Layout/PackedWeights.h"
 
 #include "llvm/ADT/StringExtras.h"
@@ -123,6 +124,17 @@ static llvm::Error checkValues(StringRef name, ArrayRef<uint8_t> bytes,
   return llvm::Error::success();
 }
 
+/// The rows of both halves of `bytes` in turn.
+static std::vector<uint8_t> interleave(const std::vector<uint8_t> &bytes,
+                                       int64_t rows) {
+  std::vector<uint8_t> result(bytes.size());
+  size_t rowBytes = bytes.size() / rows;
+  for (int64_t row = 0; row < rows; ++row)
+    std::memcpy(result.data() + layout::interleavedRow(row, rows) * rowBytes,
+                bytes.data() + row * rowBytes, rowBytes);
+  return result;
+}
+
 static llvm::Expected<std::vector<uint8_t>>
 materializeWeight(graph::WeightOp op, const TensorSource &weights) {
   auto type = cast<RankedTensorType>(op.getType());
@@ -146,6 +158,8 @@ materializeWeight(graph::WeightOp op, const TensorSource &weights) {
   if (leading != type.getDimSize(0))
     return fail("tensor '" + constantName(op) + "' has " + Twine(leading) +
                 " rows, expected " + Twine(type.getDimSize(0)));
+  if (op.getInterleaved())
+    bytes = interleave(bytes, leading);
   auto packed = dyn_cast_or_null<fastgemm::PackedAttr>(type.getEncoding());
   if (!packed)
     return bytes;

@@ -14,10 +14,10 @@ using namespace odyssey;
 
 namespace {
 
-/// The weights `name` of all products, concatenated, or null when one of them
-/// is not an odyssey.weight of its own.
+/// The weights of all products, which are odyssey.weight, as one: concatenated,
+/// or concatenated and then interleaved.
 Value concatenate(PatternRewriter &rewriter, Location loc,
-                  ArrayRef<Value> weights) {
+                  ArrayRef<Value> weights, bool interleaved) {
   SmallVector<Attribute> names;
   int64_t size = 0;
   for (Value value : weights) {
@@ -29,7 +29,67 @@ Value concatenate(PatternRewriter &rewriter, Location loc,
   SmallVector<int64_t> shape(type.getShape());
   shape[0] = size;
   return graph::WeightOp::create(rewriter, loc, type.clone(shape),
-                                 rewriter.getArrayAttr(names));
+                                 rewriter.getArrayAttr(names), interleaved);
+}
+
+/// Whether `value` is a weight by name whose rows stand in the file's order.
+bool isPlainWeight(Value value) {
+  auto weight = value.getDefiningOp<graph::WeightOp>();
+  return weight && !weight.getInterleaved();
+}
+
+/// The products that make the inputs of `op`, where they can become one:
+/// nothing else uses them, and they read the same activations.
+LogicalResult findProducts(Operation *op, PatternRewriter &rewriter,
+                           SmallVectorImpl<graph::MatmulOp> &products,
+                           ValueRange inputs) {
+  if (inputs.size() < 2)
+    return rewriter.notifyMatchFailure(op, "already one tensor");
+  for (Value input : inputs) {
+    auto product = input.getDefiningOp<graph::MatmulOp>();
+    if (!product || !product->hasOneUse() || product.getSchedule() ||
+        product.getResidual() || product.getSiluMul() ||
+        !isPlainWeight(product.getWeights()) ||
+        !isPlainWeight(product.getWeightScales()))
+      return rewriter.notifyMatchFailure(op, "an input is no product of its "
+                                             "own with weights by name");
+    if (!products.empty() &&
+        (product.getX() != products[0].getX() ||
+         product.getXScales() != products[0].getXScales() ||
+         static_cast<bool>(product.getBias()) !=
+             static_cast<bool>(products[0].getBias())))
+      return rewriter.notifyMatchFailure(op, "products of different inputs");
+    if (product.getBias() && !isPlainWeight(product.getBias()))
+      return rewriter.notifyMatchFailure(op, "a bias is no weight by name");
+    products.push_back(product);
+  }
+  return success();
+}
+
+/// One product instead of several, with the channels of all of them; or, with
+/// `siluMul`, of gate and up interleaved, with the activation of their
+/// channels.
+graph::MatmulOp mergeProducts(PatternRewriter &rewriter, Location loc,
+                              ArrayRef<graph::MatmulOp> products,
+                              bool siluMul) {
+  SmallVector<Value> weights, scales, biases;
+  int64_t n = 0;
+  for (graph::MatmulOp product : products) {
+    weights.push_back(product.getWeights());
+    scales.push_back(product.getWeightScales());
+    if (product.getBias())
+      biases.push_back(product.getBias());
+    n += product.getN();
+  }
+  auto merge = [&](ArrayRef<Value> parts) {
+    return parts.empty() ? Value() : concatenate(rewriter, loc, parts, siluMul);
+  };
+  graph::MatmulOp first = products[0];
+  auto type = first.getType();
+  return graph::MatmulOp::create(
+      rewriter, loc, type.clone({type.getDimSize(0), siluMul ? n / 2 : n}),
+      first.getX(), first.getXScales(), merge(weights), merge(scales),
+      merge(biases), /*residual=*/Value(), fastgemm::ScheduleAttr(), siluMul);
 }
 
 /// %a = matmul %x, %wa   %b = matmul %x, %wb   use(%a, %b)
@@ -40,52 +100,40 @@ template <typename OpTy> struct FuseProducts : OpRewritePattern<OpTy> {
 
   LogicalResult matchAndRewrite(OpTy op,
                                 PatternRewriter &rewriter) const override {
-    if (op.getInputs().size() < 2)
-      return rewriter.notifyMatchFailure(op, "already one tensor");
     SmallVector<graph::MatmulOp> products;
-    for (Value input : op.getInputs()) {
-      auto product = input.getDefiningOp<graph::MatmulOp>();
-      if (!product || !product->hasOneUse() || product.getSchedule() ||
-          product.getResidual() ||
-          !product.getWeights().getDefiningOp<graph::WeightOp>() ||
-          !product.getWeightScales().getDefiningOp<graph::WeightOp>())
-        return rewriter.notifyMatchFailure(op, "an input is no product of its "
-                                               "own with weights by name");
-      if (!products.empty() &&
-          (product.getX() != products[0].getX() ||
-           product.getXScales() != products[0].getXScales() ||
-           static_cast<bool>(product.getBias()) !=
-               static_cast<bool>(products[0].getBias())))
-        return rewriter.notifyMatchFailure(op, "products of different inputs");
-      if (product.getBias() &&
-          !product.getBias().template getDefiningOp<graph::WeightOp>())
-        return rewriter.notifyMatchFailure(op, "a bias is no weight by name");
-      products.push_back(product);
-    }
-
-    Location loc = op.getLoc();
-    SmallVector<Value> weights, scales, biases;
-    int64_t n = 0;
-    for (graph::MatmulOp product : products) {
-      weights.push_back(product.getWeights());
-      scales.push_back(product.getWeightScales());
-      if (product.getBias())
-        biases.push_back(product.getBias());
-      n += product.getN();
-    }
-    graph::MatmulOp first = products[0];
-    auto type = first.getType();
-    Value fused = graph::MatmulOp::create(
-        rewriter, loc, type.clone({type.getDimSize(0), n}), first.getX(),
-        first.getXScales(), concatenate(rewriter, loc, weights),
-        concatenate(rewriter, loc, scales),
-        biases.empty() ? Value() : concatenate(rewriter, loc, biases),
-        /*residual=*/Value(), fastgemm::ScheduleAttr());
+    if (failed(findProducts(op, rewriter, products, op.getInputs())))
+      return failure();
+    Value fused =
+        mergeProducts(rewriter, op.getLoc(), products, /*siluMul=*/false);
     rewriter.modifyOpInPlace(
         op, [&] { op.getInputsMutable().assign(ValueRange{fused}); });
     for (graph::MatmulOp product : products)
       rewriter.eraseOp(product);
     count += products.size() - 1;
+    return success();
+  }
+
+  Pass::Statistic &count;
+};
+
+/// %g = matmul %x, %wg   %u = matmul %x, %wu   silu_mul %g, %u
+///   -> matmul %x, interleaved(%wg, %wu) silu_mul
+struct FuseSiluMul : OpRewritePattern<graph::SiluMulOp> {
+  FuseSiluMul(MLIRContext *context, Pass::Statistic &count)
+      : OpRewritePattern(context, /*benefit=*/2), count(count) {}
+
+  LogicalResult matchAndRewrite(graph::SiluMulOp op,
+                                PatternRewriter &rewriter) const override {
+    if (op.getType().getDimSize(1) % 2 != 0)
+      return rewriter.notifyMatchFailure(op, "an odd number of channels");
+    SmallVector<graph::MatmulOp> products;
+    if (failed(findProducts(op, rewriter, products, op.getInputs())))
+      return failure();
+    rewriter.replaceOp(
+        op, mergeProducts(rewriter, op.getLoc(), products, /*siluMul=*/true));
+    for (graph::MatmulOp product : products)
+      rewriter.eraseOp(product);
+    ++count;
     return success();
   }
 
@@ -133,7 +181,8 @@ struct FuseResidual : OpRewritePattern<graph::AddOp> {
     for (auto [value, residual] : {std::pair(op.getLhs(), op.getRhs()),
                                    std::pair(op.getRhs(), op.getLhs())}) {
       auto product = value.getDefiningOp<graph::MatmulOp>();
-      if (!product || !product->hasOneUse() || product.getResidual())
+      if (!product || !product->hasOneUse() || product.getResidual() ||
+          product.getSiluMul())
         continue;
       rewriter.replaceOpWithNewOp<graph::MatmulOp>(
           op, op.getType(), product.getX(), product.getXScales(),
@@ -152,15 +201,27 @@ struct FuseResidual : OpRewritePattern<graph::AddOp> {
 
 struct Fuse : odyssey::impl::FuseBase<Fuse> {
   void runOnOperation() override {
-    RewritePatternSet patterns(&getContext());
-    patterns
-        .add<FuseProducts<graph::RopeAppendOp>, FuseProducts<graph::SiluMulOp>,
-             FuseProducts<graph::SiluMulQuantizeOp>>(&getContext(),
-                                                     fusedProducts);
-    patterns.add<FuseQuantize>(&getContext(), fusedQuantizations);
-    patterns.add<FuseResidual>(&getContext(), fusedResiduals);
-    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
+    // Products first: an activation that has been fused with its quantization
+    // could no longer go into the product.
+    if (failed(apply([&](RewritePatternSet &patterns, MLIRContext *context) {
+          patterns.add<FuseProducts<graph::RopeAppendOp>,
+                       FuseProducts<graph::SiluMulOp>,
+                       FuseProducts<graph::SiluMulQuantizeOp>>(context,
+                                                               fusedProducts);
+          patterns.add<FuseSiluMul>(context, fusedActivations);
+        })) ||
+        failed(apply([&](RewritePatternSet &patterns, MLIRContext *context) {
+          patterns.add<FuseQuantize>(context, fusedQuantizations);
+          patterns.add<FuseResidual>(context, fusedResiduals);
+        })))
       signalPassFailure();
+  }
+
+  LogicalResult
+  apply(llvm::function_ref<void(RewritePatternSet &, MLIRContext *)> populate) {
+    RewritePatternSet patterns(&getContext());
+    populate(patterns, &getContext());
+    return applyPatternsGreedily(getOperation(), std::move(patterns));
   }
 };
 

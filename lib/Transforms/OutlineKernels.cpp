@@ -56,6 +56,8 @@ std::string nameOf(Operation *op) {
     add("n", matmul.getN());
     add("k", matmul.getK());
     addSchedule(matmul.getSchedule());
+    if (matmul.getSiluMul())
+      name += "_silu";
   } else if (auto linear = dyn_cast<graph::LinearOp>(op)) {
     name = "matmul_f16";
     add("n", linear.getWeights().getType().getDimSize(0));

@@ -24,10 +24,14 @@ func.func @query_key_value(%x: tensor<?x64xi8>, %xs: tensor<?xf32>, %t: tensor<1
 
 // -----
 
+// The activation goes into the product, which needs gate and up side by side.
+
 // CHECK-LABEL: func.func @gate_up
-// CHECK: odyssey.weight "gate", "up" : tensor<64x64xi4>
-// CHECK: %[[GU:.*]] = odyssey.matmul {{.*}} -> tensor<?x64xf16>
-// CHECK: odyssey.silu_mul %[[GU]] : (tensor<?x64xf16>) -> tensor<?x32xf16>
+// CHECK: %[[W:.*]] = odyssey.weight "gate", "up" interleaved : tensor<64x64xi4>
+// CHECK: %[[S:.*]] = odyssey.weight "gs", "us" interleaved : tensor<64xf32>
+// CHECK: %[[A:.*]] = odyssey.matmul %{{.*}} scale %{{.*}}, %[[W]] scale %[[S]] silu_mul : {{.*}} -> tensor<?x32xf16>
+// CHECK-NOT: odyssey.silu_mul
+// CHECK: return %[[A]]
 func.func @gate_up(%x: tensor<?x64xi8>, %xs: tensor<?xf32>) -> tensor<?x32xf16> {
   %wg = odyssey.weight "gate" : tensor<32x64xi4>
   %sg = odyssey.weight "gs" : tensor<32xf32>
@@ -41,11 +45,11 @@ func.func @gate_up(%x: tensor<?x64xi8>, %xs: tensor<?xf32>) -> tensor<?x32xf16> 
 
 // -----
 
-// Biases are concatenated as the weights are.
+// Biases are merged as the weights are.
 
 // CHECK-LABEL: func.func @biases
-// CHECK: %[[B:.*]] = odyssey.weight "gb", "ub" : tensor<64xf16>
-// CHECK: odyssey.matmul {{.*}} bias %[[B]] :
+// CHECK: %[[B:.*]] = odyssey.weight "gb", "ub" interleaved : tensor<64xf16>
+// CHECK: odyssey.matmul {{.*}} bias %[[B]] silu_mul :
 func.func @biases(%x: tensor<?x64xi8>, %xs: tensor<?xf32>) -> tensor<?x32xf16> {
   %wg = odyssey.weight "gate" : tensor<32x64xi4>
   %s = odyssey.weight "s" : tensor<32xf32>
@@ -113,9 +117,8 @@ func.func @different_scales(%x: tensor<?x64xi8>, %xs: tensor<?xf32>, %zs: tensor
 // Up stands in front of gate: operands decide the order, not the block.
 
 // CHECK-LABEL: func.func @order_of_operands
-// CHECK: odyssey.weight "gate", "up" : tensor<64x64xi4>
-// CHECK: odyssey.matmul
-// CHECK: odyssey.silu_mul %{{[0-9]+}} :
+// CHECK: odyssey.weight "gate", "up" interleaved : tensor<64x64xi4>
+// CHECK: odyssey.matmul {{.*}} silu_mul :
 func.func @order_of_operands(%x: tensor<?x64xi8>, %xs: tensor<?xf32>) -> tensor<?x32xf16> {
   %s = odyssey.weight "s" : tensor<32xf32>
   %wu = odyssey.weight "up" : tensor<32x64xi4>
@@ -297,4 +300,49 @@ func.func @residual_of_a_gate(%x: tensor<?x64xi8>, %xs: tensor<?xf32>, %r: tenso
   %u = odyssey.matmul %x scale %xs, %wu scale %s : (tensor<?x64xi8>, tensor<?xf32>, tensor<32x64xi4>, tensor<32xf32>) -> tensor<?x32xf16>
   %a = odyssey.silu_mul %g, %u : (tensor<?x32xf16>, tensor<?x32xf16>) -> tensor<?x32xf16>
   return %a : tensor<?x32xf16>
+}
+
+// -----
+
+// Two channels of a gate and two of an up projection make four: an odd number of
+// channels keeps its activation, which then takes the quantization.
+
+// CHECK-LABEL: func.func @odd_channels
+// CHECK: odyssey.weight "gate", "up" : tensor<66x64xi4>
+// CHECK: %[[GU:.*]] = odyssey.matmul {{.*}} -> tensor<?x66xf16>
+// CHECK: odyssey.silu_mul_quantize %[[GU]] :
+func.func @odd_channels(%x: tensor<?x64xi8>, %xs: tensor<?xf32>) -> (tensor<?x33xi8>, tensor<?xf32>) {
+  %wg = odyssey.weight "gate" : tensor<33x64xi4>
+  %s = odyssey.weight "s" : tensor<33xf32>
+  %wu = odyssey.weight "up" : tensor<33x64xi4>
+  %g = odyssey.matmul %x scale %xs, %wg scale %s : (tensor<?x64xi8>, tensor<?xf32>, tensor<33x64xi4>, tensor<33xf32>) -> tensor<?x33xf16>
+  %u = odyssey.matmul %x scale %xs, %wu scale %s : (tensor<?x64xi8>, tensor<?xf32>, tensor<33x64xi4>, tensor<33xf32>) -> tensor<?x33xf16>
+  %a = odyssey.silu_mul %g, %u : (tensor<?x33xf16>, tensor<?x33xf16>) -> tensor<?x33xf16>
+  %q, %qs = odyssey.quantize %a : tensor<?x33xf16> -> tensor<?x33xi8>, tensor<?xf32>
+  return %q, %qs : tensor<?x33xi8>, tensor<?xf32>
+}
+
+// -----
+
+// The activation goes into the product before its quantization could take it; a
+// product with an activation is no operand of a sum.
+
+// CHECK-LABEL: func.func @gate_up_quantize
+// CHECK: %[[A:.*]] = odyssey.matmul {{.*}} silu_mul :
+// CHECK: odyssey.quantize %[[A]]
+// CHECK: %[[B:.*]] = odyssey.matmul {{.*}} silu_mul :
+// CHECK: odyssey.add %[[B]]
+func.func @gate_up_quantize(%x: tensor<?x64xi8>, %xs: tensor<?xf32>, %r: tensor<?x32xf16>) -> (tensor<?x32xi8>, tensor<?xf32>, tensor<?x32xf16>) {
+  %wg = odyssey.weight "gate" : tensor<32x64xi4>
+  %s = odyssey.weight "s" : tensor<32xf32>
+  %wu = odyssey.weight "up" : tensor<32x64xi4>
+  %g = odyssey.matmul %x scale %xs, %wg scale %s : (tensor<?x64xi8>, tensor<?xf32>, tensor<32x64xi4>, tensor<32xf32>) -> tensor<?x32xf16>
+  %u = odyssey.matmul %x scale %xs, %wu scale %s : (tensor<?x64xi8>, tensor<?xf32>, tensor<32x64xi4>, tensor<32xf32>) -> tensor<?x32xf16>
+  %a = odyssey.silu_mul %g, %u : (tensor<?x32xf16>, tensor<?x32xf16>) -> tensor<?x32xf16>
+  %q, %qs = odyssey.quantize %a : tensor<?x32xf16> -> tensor<?x32xi8>, tensor<?xf32>
+  %wi = odyssey.weight "gate", "up" interleaved : tensor<64x64xi4>
+  %si = odyssey.weight "s", "s" interleaved : tensor<64xf32>
+  %b = odyssey.matmul %x scale %xs, %wi scale %si silu_mul : (tensor<?x64xi8>, tensor<?xf32>, tensor<64x64xi4>, tensor<64xf32>) -> tensor<?x32xf16>
+  %c = odyssey.add %b, %r : tensor<?x32xf16>
+  return %q, %qs, %c : tensor<?x32xi8>, tensor<?xf32>, tensor<?x32xf16>
 }

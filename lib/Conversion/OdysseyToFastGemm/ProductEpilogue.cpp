@@ -7,7 +7,8 @@ using namespace odyssey;
 using namespace odyssey::conversion;
 
 ProductEpilogue::ProductEpilogue(KernelBuilder &k, graph::MatmulOp op)
-    : k(k), n(op.getN()), tokenScales(k.operand(op.getXScalesMutable())),
+    : k(k), n(op.getN()), isGated(op.getSiluMul()),
+      tokenScales(k.operand(op.getXScalesMutable())),
       weightScales(k.operand(op.getWeightScalesMutable())) {
   if (op.getBias())
     biases = k.operand(op.getBiasMutable()[0]);
@@ -61,15 +62,25 @@ Val ProductEpilogue::finishAll(ArrayRef<Val> sums, Val tokenScale,
         finish(sum, tokenScale,
                {part(inputs.scale), part(inputs.bias), part(inputs.residual)}));
   }
-  return k.vectorOf(halves);
+  return isGated ? activate(halves) : k.vectorOf(halves);
+}
+
+Val ProductEpilogue::activate(ArrayRef<Val> halves) {
+  SmallVector<Val> results;
+  for (int64_t i = 0; i < kChannels / 2; ++i) {
+    Val gate = k.toF32(halves[i]), up = k.toF32(halves[i + kChannels / 2]);
+    Val denominator = k.constantF32(1.0f) + k.exp(k.constantF32(0.0f) - gate);
+    results.push_back(k.toF16(gate / denominator * up));
+  }
+  return k.vectorOf(results);
 }
 
 void ProductEpilogue::store(Val token, Val channel, ArrayRef<Val> sums) {
   Val ofToken = tokenScale(token);
-  Val row = k.row(k.result(0), token, n * 2);
+  Val row = k.row(k.result(0), token, rowBytes());
   if (n % kChannels == 0) {
     Inputs inputs = loadInputs(token, channel, kChannels);
-    k.store(finishAll(sums, ofToken, inputs), k.offset(row, channel << 1));
+    k.store(finishAll(sums, ofToken, inputs), k.offset(row, inRow(channel)));
     return;
   }
   for (auto [i, sum] : llvm::enumerate(sums)) {
@@ -122,7 +133,8 @@ void ProductEpilogue::storeBatch(ArrayRef<Val> tokens, Val channel,
   for (auto [i, token] : llvm::enumerate(tokens)) {
     Val halves = finishAll(sums[i], scales[i], inputs[i]);
     k.ifThen(token < k.tokens(), [&, token = token] {
-      k.store(halves, k.offset(k.row(k.result(0), token, n * 2), channel << 1));
+      Val row = k.row(k.result(0), token, rowBytes());
+      k.store(halves, k.offset(row, inRow(channel)));
     });
   }
 }

@@ -1,9 +1,10 @@
 //===- ProductEpilogue.h - From int32 sums to stored outputs ----*- C++ -*-===//
 //
 // What follows the sum over K in every W4A8 product, whatever path computed the
-// sum: scaling, bias, residual, rounding, store (docs/numerics.md, N11). A path
-// calls it once for each four adjacent channels of a token that one thread
-// holds, which is what the channel order of packed weights gives it.
+// sum: scaling, bias, residual or activation, rounding, store
+// (docs/numerics.md, N11 and N17). A path calls it once for each four adjacent
+// channels of a token that one thread holds, which is what the channel order of
+// packed weights gives it.
 //
 //===----------------------------------------------------------------------===//
 
@@ -46,7 +47,7 @@ private:
   /// Loads the inputs of the channels from `channel` on, of type f32, f16 and
   /// f16 or vectors of these.
   Inputs loadInputs(Val token, Val channel, int64_t count);
-  /// kChannels outputs of a token, as one vector.
+  /// The outputs of kChannels channels of a token, as one vector.
   Val finishAll(llvm::ArrayRef<Val> sums, Val tokenScale, const Inputs &inputs);
   /// Some tokens of storeAll; scales and biases are loaded into `ofChannels` by
   /// the first call.
@@ -54,11 +55,18 @@ private:
                   llvm::ArrayRef<llvm::SmallVector<Val>> sums,
                   Inputs &ofChannels);
   Val tokenScale(Val token);
-  /// One output: N11 for one sum.
+  /// The bytes of a row of the result, and those in front of `channel`.
+  int64_t rowBytes() const { return isGated ? n : 2 * n; }
+  Val inRow(Val channel) { return isGated ? channel : channel << 1; }
+  /// fp16((gate / (1 + exp(-gate))) * up) of two channels' gates, then ups.
+  Val activate(llvm::ArrayRef<Val> halves);
+  /// One channel: N11 for one sum.
   Val finish(Val sum, Val tokenScale, const Inputs &inputs);
 
   KernelBuilder &k;
   int64_t n;
+  /// Whether of four channels two are a gate's and two are to be multiplied.
+  bool isGated;
   Val tokenScales, weightScales, biases, residuals;
   /// Instead of tokenScales.
   Val onlyScale;

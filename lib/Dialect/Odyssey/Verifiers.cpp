@@ -67,6 +67,10 @@ static int64_t columns(Value value) {
 LogicalResult WeightOp::verify() {
   if (getNames().empty())
     return emitOpError() << "expects at least one name";
+  if (getInterleaved() && rows(getResult()) % 4 != 0)
+    return emitOpError()
+           << "expects interleaved rows to be a multiple of 4, got "
+           << rows(getResult());
   return verifyTensors(*this);
 }
 
@@ -150,7 +154,9 @@ LogicalResult MatmulOp::verify() {
   if (failed(verifySameSize(*this, "the result's rows", rows(getResult()),
                             "the rows of x", rows(getX()))) ||
       failed(verifySameSize(*this, "the result's columns", columns(getResult()),
-                            "N of the weights", getN())))
+                            getSiluMul() ? "half of N of the weights"
+                                         : "N of the weights",
+                            getSiluMul() ? getN() / 2 : getN())))
     return failure();
   // C4
   if (getK() > kMaxK)
@@ -170,6 +176,12 @@ LogicalResult MatmulOp::verify() {
                              columns(getResidual()), "the result's columns",
                              columns(getResult())))))
     return failure();
+  // C11
+  if (getSiluMul() && getN() % 4 != 0)
+    return emitOpError() << "expects N of a multiple of 4 with silu_mul, got "
+                         << getN();
+  if (getSiluMul() && getResidual())
+    return emitOpError() << "expects no residual with silu_mul";
   return success();
 }
 

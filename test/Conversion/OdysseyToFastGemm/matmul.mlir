@@ -282,6 +282,32 @@ gpu.module @kernels {
 
 // -----
 
+// Gate and up interleaved: each product is rounded, then two channels of the
+// activation are stored, 4 bytes a thread and token, in rows of 64 halves.
+
+// CHECK-LABEL: gpu.func @silu_mul
+// CHECK-SAME: %[[Y:[a-z0-9]*]]: !llvm.ptr<1>, %[[M:[a-z0-9]*]]: i32) kernel
+// CHECK: %[[ROW_BYTES:.*]] = arith.constant 128 : i64
+// CHECK: fastgemm.mma_s8
+// CHECK-COUNT-4: arith.truncf %{{.*}} : f32 to f16
+// CHECK: %[[GATE:.*]] = arith.extf %{{.*}} : f16 to f32
+// CHECK: %[[UP:.*]] = arith.extf %{{.*}} : f16 to f32
+// CHECK: %[[SILU:.*]] = arith.divf %[[GATE]], %{{.*}} : f32
+// CHECK: %[[PRODUCT:.*]] = arith.mulf %[[SILU]], %[[UP]] : f32
+// CHECK: arith.truncf %[[PRODUCT]] : f32 to f16
+// CHECK: llvm.store %{{.*}}, %{{.*}} {alignment = 4 : i64} : vector<2xf16>, !llvm.ptr<1>
+// CHECK-NOT: vector<4xf16>
+gpu.module @kernels {
+  odyssey.kernel @silu_mul(%x: tensor<?x64xi8, #fastgemm.rows<stride = 64>>, %xs: tensor<?xf32>, %w: tensor<128x64xi4, #fastgemm.packed<channels = 64>>, %ws: tensor<128xf32>) -> tensor<?x64xf16> attributes {kind = "matmul"} {
+    %y = odyssey.matmul %x scale %xs, %w scale %ws silu_mul
+        schedule <path = mma_sync, channels = 64, tokens = 8, k = 64, channel_warps = 2, token_warps = 1, stages = 2>
+        : (tensor<?x64xi8, #fastgemm.rows<stride = 64>>, tensor<?xf32>, tensor<128x64xi4, #fastgemm.packed<channels = 64>>, tensor<128xf32>) -> tensor<?x64xf16>
+    odyssey.return %y : tensor<?x64xf16>
+  }
+}
+
+// -----
+
 // Tiles of 128 tokens are for steps of more than one, which read weights again.
 
 // CHECK-LABEL: gpu.func @many_tokens

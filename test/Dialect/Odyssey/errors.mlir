@@ -235,6 +235,44 @@ func.func @matmul_residual_columns(%x: tensor<?x64xi8>, %s: tensor<?xf32>, %w: t
 
 // -----
 
+// C11
+func.func @matmul_silu_residual(%x: tensor<?x64xi8>, %s: tensor<?xf32>, %w: tensor<64x64xi4>, %ws: tensor<64xf32>, %r: tensor<?x32xf16>) {
+  // expected-error@+1 {{'odyssey.matmul' op expects no residual with silu_mul}}
+  %y = odyssey.matmul %x scale %s, %w scale %ws residual %r silu_mul
+      : (tensor<?x64xi8>, tensor<?xf32>, tensor<64x64xi4>, tensor<64xf32>, tensor<?x32xf16>) -> tensor<?x32xf16>
+  return
+}
+
+// -----
+
+// C11
+func.func @matmul_silu_rows(%x: tensor<?x64xi8>, %s: tensor<?xf32>, %w: tensor<66x64xi4>, %ws: tensor<66xf32>) {
+  // expected-error@+1 {{'odyssey.matmul' op expects N of a multiple of 4 with silu_mul, got 66}}
+  %y = odyssey.matmul %x scale %s, %w scale %ws silu_mul
+      : (tensor<?x64xi8>, tensor<?xf32>, tensor<66x64xi4>, tensor<66xf32>) -> tensor<?x33xf16>
+  return
+}
+
+// -----
+
+// C3
+func.func @matmul_silu_columns(%x: tensor<?x64xi8>, %s: tensor<?xf32>, %w: tensor<64x64xi4>, %ws: tensor<64xf32>) {
+  // expected-error@+1 {{'odyssey.matmul' op expects the result's columns (64) to equal half of N of the weights (32)}}
+  %y = odyssey.matmul %x scale %s, %w scale %ws silu_mul
+      : (tensor<?x64xi8>, tensor<?xf32>, tensor<64x64xi4>, tensor<64xf32>) -> tensor<?x64xf16>
+  return
+}
+
+// -----
+
+func.func @weight_interleaved() {
+  // expected-error@+1 {{'odyssey.weight' op expects interleaved rows to be a multiple of 4, got 66}}
+  %w = odyssey.weight "gate", "up" interleaved : tensor<66x64xi4>
+  return
+}
+
+// -----
+
 // C5
 func.func @matmul_encoding(%x: tensor<?x64xi8>, %s: tensor<?xf32>, %w: tensor<32x64xi4, "column_major">, %ws: tensor<32xf32>) {
   // expected-error@+1 {{'odyssey.matmul' op expects weights without encoding or with #fastgemm.packed, got "column_major"}}

@@ -7,6 +7,8 @@
 // CHECK: odyssey.matmul %{{.*}} bias %{{.*}} schedule <path = mma_sync, channels = 64, tokens = 8, k = 64, channel_warps = 2, token_warps = 1, stages = 2> :
 // CHECK: odyssey.matmul %{{.*}} residual %{{.*}} : (tensor<?x64xi8>, tensor<?xf32>, tensor<128x64xi4>, tensor<128xf32>, tensor<?x128xf16>) -> tensor<?x128xf16>
 // CHECK: odyssey.matmul %{{.*}} bias %{{.*}} residual %{{.*}} : (tensor<?x64xi8>, tensor<?xf32>, tensor<128x64xi4>, tensor<128xf32>, tensor<128xf16>, tensor<?x128xf16>) -> tensor<?x128xf16>
+// CHECK: odyssey.weight "gate", "up" interleaved : tensor<128x64xi4>
+// CHECK: odyssey.matmul %{{.*}} silu_mul schedule <path = mma_sync, {{.*}}> : {{.*}} -> tensor<?x64xf16>
 // CHECK: odyssey.linear %{{.*}}, %{{.*}} keep : (tensor<?x64xf16>, tensor<512x64xf16>) -> tensor<?x512xf32>
 // CHECK: odyssey.linear %{{.*}}, %{{.*}} bias %{{.*}} : (tensor<?x64xf16>, tensor<512x64xf16>, tensor<512xf16>) -> tensor<?x512xf16>
 // CHECK: odyssey.argmax %{{.*}} : tensor<?x512xf32> -> tensor<?xi32>
@@ -25,6 +27,10 @@ func.func @products(%x: tensor<?x64xf16>) -> tensor<?xi32> {
       : (tensor<?x64xi8>, tensor<?xf32>, tensor<128x64xi4>, tensor<128xf32>, tensor<?x128xf16>) -> tensor<?x128xf16>
   %br = odyssey.matmul %q scale %s, %w scale %ws bias %b residual %r
       : (tensor<?x64xi8>, tensor<?xf32>, tensor<128x64xi4>, tensor<128xf32>, tensor<128xf16>, tensor<?x128xf16>) -> tensor<?x128xf16>
+  %gu = odyssey.weight "gate", "up" interleaved : tensor<128x64xi4>
+  %a = odyssey.matmul %q scale %s, %gu scale %ws silu_mul
+      schedule <path = mma_sync, channels = 64, tokens = 8, k = 64, channel_warps = 2, token_warps = 1, stages = 2>
+      : (tensor<?x64xi8>, tensor<?xf32>, tensor<128x64xi4>, tensor<128xf32>) -> tensor<?x64xf16>
   %logits = odyssey.linear %x, %head keep : (tensor<?x64xf16>, tensor<512x64xf16>) -> tensor<?x512xf32>
   %hb = odyssey.weight "lm_head_bias" : tensor<512xf16>
   %biased = odyssey.linear %x, %head bias %hb : (tensor<?x64xf16>, tensor<512x64xf16>, tensor<512xf16>) -> tensor<?x512xf16>

@@ -292,6 +292,57 @@ TEST(Matmul, DividedSumsGiveTheSameBits) {
   }
 }
 
+/// The activation in the product against an own kernel behind two products,
+/// which a further use keeps apart: plain, divided, and in both tiles of wgmma.
+void checkSiluMul(int64_t f, int64_t k, const std::vector<int64_t> &tokens,
+                  const std::string &target = "sm_80") {
+  SCOPED_TRACE("F = " + std::to_string(f) + ", K = " + std::to_string(k));
+  std::string F = std::to_string(f), K = std::to_string(k);
+  std::string x = "tensor<?x" + K + "xf16>", y = "tensor<?x" + F + "xf16>";
+  std::string product =
+      " bias %b : (tensor<?x" + K + "xi8>, tensor<?xf32>, tensor<" + F + "x" +
+      K + "xi4>, tensor<" + F + "xf32>, tensor<" + F + "xf16>) -> " + y + "\n";
+  std::string body =
+      "%wg = odyssey.weight \"wg\" : tensor<" + F + "x" + K +
+      "xi4>\n%wu = odyssey.weight \"wu\" : tensor<" + F + "x" + K +
+      "xi4>\n%sg = odyssey.weight \"sg\" : tensor<" + F +
+      "xf32>\n%su = odyssey.weight \"su\" : tensor<" + F +
+      "xf32>\n%b = odyssey.weight \"b\" : tensor<" + F +
+      "xf16>\n%q, %s = odyssey.quantize %x : " + x + " -> tensor<?x" + K +
+      "xi8>, tensor<?xf32>\n" +
+      "%g = odyssey.matmul %q scale %s, %wg scale %sg" + product +
+      "%u = odyssey.matmul %q scale %s, %wu scale %su" + product +
+      "%a = odyssey.silu_mul %g, %u : (" + y + ", " + y + ") -> " + y + "\n";
+  std::mt19937 random(static_cast<unsigned>(f + k));
+  CompiledModule module(
+      "func.func @fused(%x: " + x + ") -> " + y + " {\n" + body +
+          "return %a : " + y + "\n}\nfunc.func @apart(%x: " + x + ") -> (" + y +
+          ", " + y + ") {\n" + body + "return %a, %g : " + y + ", " + y +
+          "\n}\n",
+      {{"wg", tensor(ElementType::I8, {f, k}, randomWeights(random, f * k))},
+       {"wu", tensor(ElementType::I8, {f, k}, randomWeights(random, f * k))},
+       {"sg", tensor(ElementType::F32, {f}, randomScales(random, f))},
+       {"su", tensor(ElementType::F32, {f}, randomScales(random, f))},
+       {"b", tensor(ElementType::F16, {f}, randomHalves(random, f))}},
+      target);
+  for (int64_t m : tokens) {
+    SCOPED_TRACE("M = " + std::to_string(m));
+    HostTensor input =
+        tensor(ElementType::F16, {m, k}, randomHalves(random, m * k));
+    std::vector<HostTensor> fused = module.run("fused", {input}),
+                            apart = module.run("apart", {input});
+    ASSERT_EQ(fused.size(), 1u);
+    ASSERT_EQ(apart.size(), 2u);
+    EXPECT_EQ(elements<uint16_t>(fused[0]), elements<uint16_t>(apart[0]));
+  }
+}
+
+TEST(Matmul, SiluMul) {
+  checkSiluMul(172, 64, {1, 9, 130});
+  checkSiluMul(34, 1024, {1, 5, 64});
+  checkSiluMul(172, 576, {1, 9, 130}, "sm_90a");
+}
+
 TEST(Matmul, OtherTargets) {
   checkProduct(172, 192, {1, 50}, {.target = "sm_86"});
   checkProduct(172, 192, {1, 50}, {.target = "sm_89"});
