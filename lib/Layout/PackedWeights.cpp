@@ -27,7 +27,10 @@ NibblePosition PackedWeights::position(int64_t channel, int64_t k) const {
 std::vector<uint8_t> packWeights(const PackedWeights &layout,
                                  std::span<const int8_t> weights) {
   assert(static_cast<int64_t>(weights.size()) == layout.n * layout.k);
-  std::vector<uint8_t> packed(layout.bytes(), 0);
+  // Adding 8 modulo 16 is flipping the sign bit: padding and weights start from
+  // the offset in both halves.
+  auto bias = static_cast<uint8_t>(layout.offset);
+  std::vector<uint8_t> packed(layout.bytes(), bias << 4 | bias);
   for (int64_t channel = 0; channel < layout.n; ++channel) {
     const int8_t *row = weights.data() + channel * layout.k;
     // Everything but the step, the word and the byte is the same along a row.
@@ -38,7 +41,7 @@ std::vector<uint8_t> packWeights(const PackedWeights &layout,
       int64_t byte = first.byte + k / kBlockK * layout.stepBytes() +
                      inStep / 16 * 4 + inStep % 16 / 4 * kLaneBytes +
                      inStep % 4;
-      packed[byte] |= static_cast<uint8_t>((row[k] & 0xF) << shift);
+      packed[byte] ^= static_cast<uint8_t>((row[k] & 0xF) << shift);
     }
   }
   return packed;
@@ -47,13 +50,14 @@ std::vector<uint8_t> packWeights(const PackedWeights &layout,
 std::vector<int8_t> unpackWeights(const PackedWeights &layout,
                                   std::span<const uint8_t> packed) {
   assert(static_cast<int64_t>(packed.size()) == layout.bytes());
+  auto bias = static_cast<uint8_t>(layout.offset);
   std::vector<int8_t> weights(layout.n * layout.k);
   for (int64_t channel = 0; channel < layout.n; ++channel)
     for (int64_t k = 0; k < layout.k; ++k) {
       NibblePosition at = layout.position(channel, k);
       uint8_t nibble = at.high ? packed[at.byte] >> 4 : packed[at.byte] & 0xF;
       weights[channel * layout.k + k] =
-          static_cast<int8_t>(static_cast<int8_t>(nibble << 4) >> 4);
+          static_cast<int8_t>(static_cast<int8_t>((nibble ^ bias) << 4) >> 4);
     }
   return weights;
 }

@@ -45,11 +45,15 @@ struct NibblePosition {
   bool high;
 };
 
-/// The layout `#fastgemm.packed<channels = panelChannels>` of an [N, K] tensor.
+/// The layout `#fastgemm.packed<channels = panelChannels, offset = offset>` of
+/// an [N, K] tensor.
 struct PackedWeights {
   int64_t n, k;
   /// Channels of a panel, a multiple of 32.
   int64_t panelChannels;
+  /// What is added to a weight to make its nibble: 0 (two's complement), or 8
+  /// for weights with group multipliers.
+  int64_t offset = 0;
 
   int64_t paddedN() const { return roundUp(n, panelChannels); }
   int64_t paddedK() const { return roundUp(k, kBlockK); }
@@ -63,7 +67,8 @@ struct PackedWeights {
   NibblePosition position(int64_t channel, int64_t k) const;
 };
 
-/// Packs `weights`, N x K row-major with values -8 to 7; the padding is zero.
+/// Packs `weights`, N x K row-major with values -8 to 7; the padding holds
+/// weights of 0.
 std::vector<uint8_t> packWeights(const PackedWeights &layout,
                                  std::span<const int8_t> weights);
 

@@ -77,6 +77,24 @@ TEST(PackedWeights, LanesReadTheirFragments) {
       }
 }
 
+/// With an offset of 8 nibbles are weights plus 8, also those of the padding.
+TEST(PackedWeights, OffsetMakesNibblesUnsigned) {
+  PackedWeights layout{33, 65, 64, 8};
+  std::mt19937 random(3);
+  std::vector<int8_t> weights(layout.n * layout.k);
+  for (int8_t &w : weights)
+    w = static_cast<int8_t>(static_cast<int>(random() % 16) - 8);
+  std::vector<uint8_t> packed = packWeights(layout, weights);
+  EXPECT_EQ(unpackWeights(layout, packed), weights);
+  for (int64_t n = 0; n < layout.paddedN(); ++n)
+    for (int64_t k = 0; k < layout.paddedK(); ++k) {
+      NibblePosition at = layout.position(n, k);
+      int nibble = at.high ? packed[at.byte] >> 4 : packed[at.byte] & 0xF;
+      bool inside = n < layout.n && k < layout.k;
+      EXPECT_EQ(nibble - 8, inside ? weights[n * layout.k + k] : 0);
+    }
+}
+
 class PackedRoundTrip
     : public testing::TestWithParam<std::tuple<int64_t, int64_t, int64_t>> {};
 
