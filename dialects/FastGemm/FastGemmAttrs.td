@@ -111,10 +111,24 @@ def FastGemm_ScheduleAttr : FastGemm_Attr<"Schedule", "schedule"> {
       int64_t share = (quads + getSplitK() - 1) / getSplitK();
       return getSplitK() * share * getConsumerThreads() * 16;
     }
-    /// Shared memory of a CTA in bytes: its stages and, on the path `wgmma`, the
-    /// exchange and two barriers of 8 bytes for each stage.
-    int64_t getSharedBytes() const {
-      int64_t bytes = getStages() * getStageBytes() + getExchangeBytes();
+    /// Input channels that a row of multipliers in a stage serves, for groups of
+    /// `groupSize`: the group, or a step of 64 where stages begin inside groups.
+    int64_t getMultiplierSpan(int64_t groupSize) const {
+      return getK() % groupSize == 0 ? groupSize : 64;
+    }
+    /// One stage's multipliers of 4 bits, in bytes; none for a group size of 0.
+    int64_t getMultiplierBytes(int64_t groupSize) const {
+      if (groupSize == 0)
+        return 0;
+      return getK() / getMultiplierSpan(groupSize) * getChannels() / 2;
+    }
+    /// Shared memory of a CTA in bytes: its stages, with the multipliers of groups
+    /// of `groupSize` input channels, and, on the path `wgmma`, the exchange and
+    /// two barriers of 8 bytes for each stage.
+    int64_t getSharedBytes(int64_t groupSize = 0) const {
+      int64_t bytes =
+          getStages() * (getStageBytes() + getMultiplierBytes(groupSize)) +
+          getExchangeBytes();
       return getPath() == Path::MmaSync ? bytes : bytes + 16 * getStages();
     }
     /// Registers of 32 bits that one thread's accumulators take.
@@ -139,13 +153,41 @@ def FastGemm_PackedAttr : FastGemm_Attr<"Packed", "packed",
     accumulators are four adjacent channels of a token. See `docs/numerics.md` and
     `lib/Layout` for the exact positions.
 
+    A nibble holds the weight plus `offset`, modulo 16: 0 is two's complement,
+    which is unpacked as 16 times the weight, 8 makes the nibbles unsigned, which
+    is what weights with group multipliers need.
+
     Example:
 
     ```mlir
     tensor<192x64xi4, #fastgemm.packed<channels = 64>>
+    tensor<192x64xi4, #fastgemm.packed<channels = 64, offset = 8>>
     ```
   }];
-  let parameters = (ins "int64_t":$channels);
+  let parameters = (ins "int64_t":$channels,
+                        DefaultValuedParameter<"int64_t", "0">:$offset);
+  let assemblyFormat = "`<` struct(params) `>`";
+  let genVerifyDecl = 1;
+}
+
+def FastGemm_MultipliersAttr : FastGemm_Attr<"Multipliers", "multipliers",
+    [DeclareAttrInterfaceMethods<VerifiableTensorEncoding>]> {
+  let summary = "Group multipliers in the order in which a warp's lanes read them";
+  let description = [{
+    The encoding of a tensor of group multipliers `[N, groups]`, values 0 to 15,
+    of weights packed in panels of as many `channels`: 4 bits each, for a panel
+    all groups of `group` input channels, and within a group the panel's channels.
+    N is padded with zeros to a multiple of `channels`, the groups to whole steps
+    of 64 input channels. The four adjacent channels whose weights a lane holds
+    are the four nibbles of 16 bits.
+
+    Example:
+
+    ```mlir
+    tensor<192x3xi8, #fastgemm.multipliers<channels = 64, group = 64>>
+    ```
+  }];
+  let parameters = (ins "int64_t":$channels, "int64_t":$group);
   let assemblyFormat = "`<` struct(params) `>`";
   let genVerifyDecl = 1;
 }

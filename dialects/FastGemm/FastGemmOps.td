@@ -176,6 +176,35 @@ def FastGemm_DequantOp : FastGemm_Op<"dequant", [Pure]> {
   }]>];
 }
 
+def FastGemm_DequantGroupsOp : FastGemm_Op<"dequant_groups", [Pure]> {
+  let summary = "unpacks 4-bit weights and multiplies them by their groups' integers";
+  let description = [{
+    As `fastgemm.dequant`, for weights packed with `offset = 8`: in the results
+    every weight q stands as the signed byte m q. Element `2s + p` of
+    `multipliers` is the m, 0 to 15, of row `g + 8p` in k32 step s. Unpacking takes
+    three instructions per 4 weights: a mask, a multiplication of all four at once
+    with an addition, and an exclusive or.
+
+    Example:
+
+    ```mlir
+    %a0, %a1 = fastgemm.dequant_groups %w, %m
+        : vector<4xi32>, vector<4xi32> -> vector<4xi32>, vector<4xi32>
+    ```
+  }];
+  let arguments = (ins FastGemm_I32x4:$packed, FastGemm_I32x4:$multipliers);
+  let results = (outs FastGemm_I32x4:$low, FastGemm_I32x4:$high);
+  let assemblyFormat = [{
+    $packed `,` $multipliers attr-dict `:` type($packed) `,` type($multipliers)
+      `->` type($low) `,` type($high)
+  }];
+  let builders = [OpBuilder<(ins "::mlir::Value":$packed,
+                                "::mlir::Value":$multipliers), [{
+    build($_builder, $_state, packed.getType(), packed.getType(), packed,
+          multipliers);
+  }]>];
+}
+
 def FastGemm_MmaS8Op : FastGemm_Op<"mma_s8", [Pure,
     AllTypesMatch<["accumulator", "result"]>]> {
   let summary = "multiplies 16x32 by 32x8 signed bytes into 32-bit sums";

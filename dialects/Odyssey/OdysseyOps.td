@@ -135,6 +135,11 @@ def Odyssey_MatmulOp : Odyssey_Op<"matmul", [Pure, AttrSizedOperandSegments]> {
     `odyssey.silu_mul` of the rounded products is the result. The result does not
     depend on the schedule.
 
+    With groups of `group_size` input channels, each has an integer within the
+    channel's scale, `multipliers[n, k / group_size]`, 0 to 15, which takes the
+    place of the 16: `acc = sum_k x[m, k] * multipliers[n, k / group_size] *
+    w[n, k]`, then `fp32(acc) * weight_scales[n] * x_scales[m]`.
+
     `weights` are 4-bit; once packed, their type carries `#fastgemm.packed`.
     The attribute `schedule` is set by `odyssey-schedule`, or by hand, which that
     pass respects.
@@ -148,6 +153,13 @@ def Odyssey_MatmulOp : Odyssey_Op<"matmul", [Pure, AttrSizedOperandSegments]> {
     * (C4) K is at most 132104, so that no 32-bit sum overflows.
     * (C5) `weights` have no encoding but `#fastgemm.packed`.
     * (C6) `residual`, where given, has the result's rows and columns.
+    * (C7) Groups are of 32, 64 or 128 input channels, and `multipliers` has a row
+      per row of `weights` and a column per group, the last of which may be short.
+    * (C8) `weights` are packed with offset 8 where there are groups, and 0 where
+      there are none.
+    * (C9) `multipliers` have no encoding but `#fastgemm.multipliers`, of the
+      group size and the panels of the weights.
+    * (C10) A product with groups has no schedule of the path `wgmma`.
     * (C11) With `silu_mul`, `weights` have a multiple of 4 rows, and there is no
       `residual`.
 
@@ -160,6 +172,9 @@ def Odyssey_MatmulOp : Odyssey_Op<"matmul", [Pure, AttrSizedOperandSegments]> {
     %a = odyssey.matmul %x scale %xs, %gu scale %gus silu_mul
         : (tensor<?x64xi8>, tensor<?xf32>, tensor<344x64xi4>, tensor<344xf32>)
         -> tensor<?x172xf16>
+    %z = odyssey.matmul %x scale %xs, %w scale %ws groups %wm of 32
+        : (tensor<?x64xi8>, tensor<?xf32>, tensor<192x64xi4>, tensor<192xf32>,
+           tensor<192x2xi8>) -> tensor<?x192xf16>
     ```
   }];
   let arguments = (ins Odyssey_I8Matrix:$x, Odyssey_F32Vector:$x_scales,
@@ -167,12 +182,16 @@ def Odyssey_MatmulOp : Odyssey_Op<"matmul", [Pure, AttrSizedOperandSegments]> {
                        Odyssey_F32Vector:$weight_scales,
                        Optional<Odyssey_F16Vector>:$bias,
                        Optional<Odyssey_F16Matrix>:$residual,
+                       Optional<Odyssey_I8Matrix>:$multipliers,
+                       OptionalAttr<I32Attr>:$group_size,
                        OptionalAttr<FastGemm_ScheduleAttr>:$schedule,
                        UnitAttr:$silu_mul);
   let results = (outs Odyssey_F16Matrix:$result);
   let assemblyFormat = [{
     $x `scale` $x_scales `,` $weights `scale` $weight_scales (`bias` $bias^)?
-      (`residual` $residual^)? (`silu_mul` $silu_mul^)?
+      (`residual` $residual^)?
+      (`groups` $multipliers^ `of` custom<Plain>($group_size))?
+      (`silu_mul` $silu_mul^)?
       (`schedule` $schedule^)? attr-dict
       `:` functional-type(operands, results)
   }];
@@ -182,6 +201,12 @@ def Odyssey_MatmulOp : Odyssey_Op<"matmul", [Pure, AttrSizedOperandSegments]> {
     static constexpr int64_t kMaxK = 132104;
     int64_t getN() { return getWeights().getType().getDimSize(0); }
     int64_t getK() { return getWeights().getType().getDimSize(1); }
+    /// Input channels of a group, or 0 where a channel is one.
+    int64_t getGroupSizeOrZero() { return getGroupSize().value_or(0); }
+    /// The product's shared memory per CTA in bytes; it must have a schedule.
+    int64_t getSharedBytes() {
+      return getScheduleAttr().getSharedBytes(getGroupSizeOrZero());
+    }
   }];
 }
 

@@ -49,10 +49,11 @@ def ConvertOdysseyToFastGemm
 
 def LowerDequant
     : Pass<"fastgemm-lower-dequant", "::mlir::gpu::GPUModuleOp"> {
-  let summary = "unpack 4-bit weights with two ANDs and one shift per 8 weights";
+  let summary = "unpack 4-bit weights in registers";
   let description = [{
-    Every `fastgemm.dequant` becomes two ANDs and one shift per word of 8 weights;
-    all else is left as it is.
+    Every `fastgemm.dequant` becomes two ANDs and one shift per word of 8 weights,
+    every `fastgemm.dequant_groups` one shift, two ANDs, two multiplications with
+    additions and two exclusive ors; all else is left as it is.
 
     ```mlir
     %a0, %a1 = fastgemm.dequant %w : ...
@@ -60,6 +61,16 @@ def LowerDequant
     %hi = arith.andi %word, 0xF0F0F0F0
     %sh = arith.shli %word, 4
     %lo = arith.andi %sh, 0xF0F0F0F0
+    ```
+    ```mlir
+    %a0, %a1 = fastgemm.dequant_groups %w, %m : ...
+    // becomes, for each multiplier,
+    %a = arith.addi (arith.muli %m, -0x08080808), 0x80808080
+    // and for each of the four words, of rows g and g + 8,
+    %u = arith.andi (arith.shrui %word, 4), 0x0F0F0F0F
+    %h = arith.xori (arith.addi (arith.muli %u, %m_g), %a_g), 0x80808080
+    %v = arith.andi %word, 0x0F0F0F0F
+    %l = arith.xori (arith.addi (arith.muli %v, %m_g8), %a_g8), 0x80808080
     ```
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect",

@@ -15,6 +15,10 @@ def QuantizeLinears : Pass<"odyssey-quantize-linears", "::mlir::ModuleOp"> {
     `odyssey.quantize`; a schedule written by hand stays with the product. All
     others are left as they are. K above 132104 is an error.
 
+    With `group-size` the product has groups: its scales are
+    `<name>_channel_scale`, its multipliers `<name>_multiplier`. A size that is not
+    32, 64 or 128 is an error.
+
     ```mlir
     %w = odyssey.weight "q.weight" : tensor<64x64xf16>
     %y = odyssey.linear %x, %w
@@ -30,6 +34,9 @@ def QuantizeLinears : Pass<"odyssey-quantize-linears", "::mlir::ModuleOp"> {
     ```
   }];
   let dependentDialects = ["::odyssey::graph::OdysseyDialect"];
+  let options = [
+    Option<"groupSize", "group-size", "int64_t", "0",
+           "Input channels that share a multiplier: 32, 64 or 128; 0 (default) for one scale per output channel">];
   let statistics = [Statistic<"quantized", "quantized", "Products turned into W4A8">];
 }
 
@@ -39,11 +46,11 @@ def Fuse : Pass<"odyssey-fuse", "::mlir::ModuleOp"> {
     * `odyssey.matmul`s that read the same activations and feed one
       `odyssey.rope_append`, `odyssey.silu_mul` or `odyssey.silu_mul_quantize`
       become one product with concatenated weights, scales and biases. They must
-      have no other use, no schedule yet, weights and scales by name, and a bias
-      either all or none.
+      have no other use, no schedule yet, weights, scales and multipliers by name,
+      groups of one size, and a bias either all or none.
     * Where that is an `odyssey.silu_mul` of an even number of channels, it goes
-      into the product as well: weights, scales and biases of gate and up are
-      interleaved, so that one thread has both of a channel.
+      into the product as well: weights, scales, multipliers and biases of gate
+      and up are interleaved, so that one thread has both of a channel.
     * `odyssey.rms_norm` and `odyssey.silu_mul` whose only use is an
       `odyssey.quantize` become `odyssey.rms_norm_quantize` and
       `odyssey.silu_mul_quantize`.
@@ -160,11 +167,14 @@ def PackWeights : Pass<"odyssey-pack-weights", "::mlir::ModuleOp"> {
     The type of every 4-bit weight gets the encoding `#fastgemm.packed`, with
     panels as wide as the widest schedule by hand of its products asks for; that
     of every tensor of 8-bit activations that an operation makes gets
-    `#fastgemm.rows`. The data itself is rewritten when the bundle is written. A
-    type that has an encoding keeps it, and what a function returns stays plain.
+    `#fastgemm.rows`; group multipliers get `#fastgemm.multipliers` of the same
+    panels as their weights, which are then packed with an offset of 8. The data
+    itself is rewritten when the bundle is written. A type that has an encoding
+    keeps it, and what a function returns stays plain.
 
-    Errors are a 4-bit weight that something else than a product uses, and 8-bit
-    activations that are an argument or a result of the function with columns that
+    Errors are a 4-bit weight that something else than a product uses, or products
+    with different groups, multipliers that are no `odyssey.weight` or belong to
+    weights of other panels, and 8-bit activations that are an argument or a result of the function with columns that
     64 does not divide.
 
     ```mlir

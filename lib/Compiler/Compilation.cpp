@@ -176,6 +176,9 @@ llvm::Error Compilation::loadGraph() {
     if (!options.weights.empty() && options.weights != "none")
       return fail("a checkpoint folder has its own weights: --weights takes "
                   "only 'none' here");
+    if (options.groupSize)
+      return fail("a checkpoint folder has its own groups: --group-size is for "
+                  "model shapes and IR files");
     if (llvm::Error error = loadCheckpoint())
       return error;
   } else if (std::optional<ModelConfig> shape = findModelShape(options.input);
@@ -380,7 +383,10 @@ llvm::Error Compilation::run() {
   if (llvm::Error error = loadGraph())
     return error;
 
-  if (llvm::Error error = runPasses(buildFusionPipeline))
+  int64_t groupSize = checkpoint ? checkpoint->groupSize() : options.groupSize;
+  if (llvm::Error error = runPasses([&](OpPassManager &manager) {
+        buildFusionPipeline(manager, groupSize);
+      }))
     return error;
   if (options.explain)
     if (llvm::Error error = explain())

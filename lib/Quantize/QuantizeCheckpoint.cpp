@@ -200,9 +200,9 @@ odyssey::quantizeCheckpoint(const Checkpoint &checkpoint, StringRef folder,
   if (Error error = checkReductionSizes(checkpoint.config()))
     return error;
   Expected<std::unique_ptr<QuantizedCheckpointWriter>> writer =
-      QuantizedCheckpointWriter::create(folder, checkpoint.config(),
-                                        checkpoint.tokenizerFiles(),
-                                        options.replace);
+      QuantizedCheckpointWriter::create(
+          folder, checkpoint.config(),
+          /*groupSize=*/0, checkpoint.tokenizerFiles(), options.replace);
   if (!writer)
     return writer.takeError();
   Expected<QuantizeSummary> summary =

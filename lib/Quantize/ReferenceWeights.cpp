@@ -79,8 +79,13 @@ static std::vector<float> toFloats(const HalfTensor &tensor) {
 }
 
 static reference::W4A8Linear view(const QuantizedLinear &linear) {
-  return {linear.n, linear.k, linear.weight, linear.scale,
-          toFloats(linear.bias)};
+  return {linear.n,
+          linear.k,
+          linear.weight,
+          linear.scale,
+          toFloats(linear.bias),
+          linear.groupSize,
+          linear.multiplier};
 }
 
 reference::W4A8Weights

@@ -48,14 +48,14 @@ ODYSSEY_VECTOR_CLONES static void dotRows(const int16_t *rows, int64_t count,
   }
 }
 
-/// out[c] = fp32(16 * sums[c]) * scale[c] * tokenScale (+ bias[c], unless that
-/// is null), rounded to fp16.
-ODYSSEY_VECTOR_CLONES static void scaleSums(const int32_t *sums,
+/// out[c] = fp32(factor * sums[c]) * scale[c] * tokenScale (+ bias[c], unless
+/// that is null), rounded to fp16.
+ODYSSEY_VECTOR_CLONES static void scaleSums(const int32_t *sums, int32_t factor,
                                             const float *scale,
                                             float tokenScale, const float *bias,
                                             int64_t count, float *out) {
   for (int64_t c = 0; c < count; ++c) {
-    float value = static_cast<float>(16 * sums[c]) * scale[c];
+    float value = static_cast<float>(factor * sums[c]) * scale[c];
     value *= tokenScale;
     out[c] = roundToHalf(bias ? value + bias[c] : value);
   }
@@ -106,6 +106,25 @@ Matrix reference::multiply(const Matrix &x, std::span<const float> weight,
   return y;
 }
 
+/// The integers of a channel as the product has them, but for the factor 16:
+/// weights, times their group's multiplier where there are groups.
+static void expandChannel(const W4A8Linear &linear, int64_t channel,
+                          int16_t *out) {
+  std::span<const int8_t> weight =
+      linear.weight.subspan(channel * linear.k, linear.k);
+  if (linear.groupSize == 0) {
+    std::ranges::copy(weight, out);
+    return;
+  }
+  int64_t groups = (linear.k + linear.groupSize - 1) / linear.groupSize;
+  for (int64_t group = 0; group < groups; ++group) {
+    int16_t multiplier = linear.multiplier[channel * groups + group];
+    int64_t end = std::min(linear.k, (group + 1) * linear.groupSize);
+    for (int64_t i = group * linear.groupSize; i < end; ++i)
+      out[i] = static_cast<int16_t>(multiplier * weight[i]);
+  }
+}
+
 Matrix reference::multiplyW4A8(const Matrix &x, const W4A8Linear &linear,
                                unsigned threads) {
   assert(x.columns == linear.k && linear.k <= maxReductionSize);
@@ -118,23 +137,24 @@ Matrix reference::multiplyW4A8(const Matrix &x, const W4A8Linear &linear,
     quantized.insert(quantized.end(), token.begin(), token.end());
   }
 
+  int32_t factor = linear.groupSize == 0 ? 16 : 1;
   Matrix y(x.rows, linear.n);
   auto multiplyBlock = [&](int64_t first) {
     int64_t count = std::min(channelsPerBlock, linear.n - first);
     // Channels that are not there are zeros.
     std::vector<int16_t> weights(channelsPerBlock * linear.k);
-    std::ranges::copy(linear.weight.subspan(first * linear.k, count * linear.k),
-                      weights.begin());
     float scale[channelsPerBlock];
-    for (int64_t c = 0; c < count; ++c)
-      scale[c] = linear.scale[first + c] / 16.0f;
+    for (int64_t c = 0; c < count; ++c) {
+      expandChannel(linear, first + c, weights.data() + c * linear.k);
+      scale[c] = linear.scale[first + c] / static_cast<float>(factor);
+    }
     const float *bias =
         linear.bias.empty() ? nullptr : linear.bias.data() + first;
     std::vector<int32_t> sums(x.rows * channelsPerBlock);
     dotRows(quantized.data(), x.rows, weights.data(), linear.k, sums.data());
     for (int64_t m = 0; m < x.rows; ++m)
-      scaleSums(sums.data() + m * channelsPerBlock, scale, tokenScales[m], bias,
-                count, y.row(m).data() + first);
+      scaleSums(sums.data() + m * channelsPerBlock, factor, scale,
+                tokenScales[m], bias, count, y.row(m).data() + first);
   };
   int64_t blocks = (linear.n + channelsPerBlock - 1) / channelsPerBlock;
   parallelFor(blocks, channelsPerBlock * x.rows * x.columns, threads,

@@ -49,6 +49,13 @@ struct CtaWork {
   double sharedBytes;
 };
 
+/// Bytes of packed weights, with their groups' multipliers of 4 bits.
+double weightBytesOf(const ProductShape &shape, double weights) {
+  return shape.groupSize == 0
+             ? weights / 2
+             : weights / 2 * (1 + 1 / static_cast<double>(shape.groupSize));
+}
+
 CtaWork workOf(const ProductShape &shape, ScheduleAttr s) {
   double channels = s.getChannels(), tokens = s.getTokens(), k = s.getK();
   double warps = s.getChannelWarps() * s.getTokenWarps();
@@ -57,7 +64,7 @@ CtaWork workOf(const ProductShape &shape, ScheduleAttr s) {
   int64_t paddedK = layout::roundUp(shape.k, s.getK());
   work.steps = ceilDiv(static_cast<double>(paddedK / s.getK()),
                        static_cast<double>(s.getSplitK()));
-  work.weightBytes = channels * k / 2;
+  work.weightBytes = weightBytesOf(shape, channels * k);
   work.activationBytes = std::min<double>(tokens, shape.tokens) * k;
   work.multiplyAdds = channels * tokens * k;
   // Per 16 channels x 64 k: one load, and per word two ANDs and a shift.
@@ -74,20 +81,24 @@ CtaWork workOf(const ProductShape &shape, ScheduleAttr s) {
   double tokenBlocks = tokens / s.getTokenWarps() / 8;
   double products = warps * blocks * tokenBlocks * 2 * subSteps;
   double copies = (work.weightBytes + tokens * k) / 16 / 32;
-  work.logic = unpacked * 8;
-  work.instructions = unpacked * 13 + products +
+  // With groups, docs/rationale.md counts 28 instructions and 6 for
+  // multipliers.
+  bool grouped = shape.groupSize != 0;
+  work.logic = unpacked * (grouped ? 24 : 8);
+  work.instructions = unpacked * (grouped ? 35 : 13) + products +
                       warps * tokenBlocks * subSteps + copies * 4 + warps * 24;
   work.sharedBytes = work.weightBytes * (1 + s.getTokenWarps()) +
                      tokens * k * (1 + s.getChannelWarps());
   return work;
 }
 
-int64_t occupancyOf(const TargetDescription &target, ScheduleAttr s) {
+int64_t occupancyOf(const TargetDescription &target, const ProductShape &shape,
+                    ScheduleAttr s) {
   int64_t threads = s.getThreads();
   int64_t byRegisters =
       target.registers / (layout::roundUp(estimateRegisters(s), 8) * threads);
-  int64_t byShared =
-      target.sharedBytes / (s.getSharedBytes() + kReservedSharedBytes);
+  int64_t byShared = target.sharedBytes /
+                     (s.getSharedBytes(shape.groupSize) + kReservedSharedBytes);
   return std::max<int64_t>(
       1, std::min({byRegisters, byShared, target.maxThreads / threads,
                    target.maxBlocks}));
@@ -97,7 +108,7 @@ int64_t occupancyOf(const TargetDescription &target, ScheduleAttr s) {
 /// for every wave of token tiles when the L2 cache cannot keep them.
 double memoryBytes(const TargetDescription &target, const ProductShape &shape,
                    ScheduleAttr s, double waves) {
-  double weights = static_cast<double>(shape.n) * shape.k / 2;
+  double weights = weightBytesOf(shape, static_cast<double>(shape.n) * shape.k);
   double others = static_cast<double>(shape.tokens) * (shape.k + 2.0 * shape.n);
   double tokenTiles = ceilDiv(shape.tokens, s.getTokens());
   if (weights > 0.6 * target.l2Bytes)
@@ -142,7 +153,7 @@ int64_t odyssey::estimateRegisters(ScheduleAttr s) {
 Prediction odyssey::predict(const TargetDescription &target,
                             const ProductShape &shape, ScheduleAttr s) {
   CtaWork work = workOf(shape, s);
-  int64_t occupancy = occupancyOf(target, s);
+  int64_t occupancy = occupancyOf(target, shape, s);
   double sms = static_cast<double>(target.multiprocessors);
   double channelTiles = ceilDiv(shape.n, s.getChannels());
   double tokenTiles = ceilDiv(shape.tokens, s.getTokens());

@@ -68,9 +68,9 @@ void Collector::add(Path path, int64_t channels, int64_t tokens, int64_t k,
                                channelWarps, tokenWarps, stages, splitK, ctas);
   if (!schedule)
     return;
-  if (schedule.getSharedBytes() > target.sharedBytesPerBlock) {
-    refusal = "the smallest stages need " +
-              std::to_string(schedule.getSharedBytes()) +
+  if (int64_t bytes = schedule.getSharedBytes(shape.groupSize);
+      bytes > target.sharedBytesPerBlock) {
+    refusal = "the smallest stages need " + std::to_string(bytes) +
               " bytes of shared memory, a CTA of " + target.name.str() +
               " has " + std::to_string(target.sharedBytesPerBlock);
     return;
@@ -153,7 +153,8 @@ odyssey::legalSchedules(MLIRContext *context, const TargetDescription &target,
                   " for exact sums of 32 bits, got " + llvm::Twine(shape.k));
   Collector collector(context, target, shape, panelChannels);
   collector.addMmaSync();
-  if (target.hasWgmma())
+  // Weights with groups have no kernel of the path wgmma.
+  if (target.hasWgmma() && shape.groupSize == 0)
     collector.addWgmma();
   if (collector.schedules.empty())
     return refuse(collector.refusal);

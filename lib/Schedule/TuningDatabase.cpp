@@ -110,6 +110,9 @@ bool TuningDatabase::matches(const Key &key, const TargetDescription &target) {
 std::vector<TuningEntry> TuningDatabase::find(const TargetDescription &target,
                                               const ProductShape &shape) const {
   std::vector<TuningEntry> found;
+  // What is measured are products without groups.
+  if (shape.groupSize != 0)
+    return found;
   for (const auto &[key, time] : entries)
     if (key.n == shape.n && paddedK(key.k) == paddedK(shape.k) &&
         key.tokens == shape.tokens && matches(key, target))

@@ -18,8 +18,10 @@
 using namespace mlir;
 using namespace odyssey;
 
-void odyssey::buildFusionPipeline(OpPassManager &manager) {
-  manager.addPass(createQuantizeLinears());
+void odyssey::buildFusionPipeline(OpPassManager &manager, int64_t groupSize) {
+  QuantizeLinearsOptions quantize;
+  quantize.groupSize = groupSize;
+  manager.addPass(createQuantizeLinears(std::move(quantize)));
   manager.addPass(createFuse());
 }
 
@@ -43,7 +45,7 @@ void odyssey::buildKernelPipeline(OpPassManager &manager,
 
 void odyssey::buildGraphPipeline(OpPassManager &manager,
                                  const PipelineOptions &options) {
-  buildFusionPipeline(manager);
+  buildFusionPipeline(manager, options.groupSize);
   buildKernelPipeline(manager, options);
 }
 
@@ -78,11 +80,17 @@ struct CommandLineOptions : PassPipelineOptions<CommandLineOptions> {
                              llvm::cl::init("sm_80")};
   ListOption<int64_t> buckets{*this, "buckets",
                               llvm::cl::desc("Token counts to specialize for")};
+  Option<int64_t> groupSize{
+      *this, "group-size",
+      llvm::cl::desc("Input channels that share a multiplier: 32, 64 or 128; 0 "
+                     "for one scale per output channel"),
+      llvm::cl::init(0)};
 
   PipelineOptions get() const {
     PipelineOptions options;
     options.target = target;
     options.buckets.assign(buckets.begin(), buckets.end());
+    options.groupSize = groupSize;
     return options;
   }
 };

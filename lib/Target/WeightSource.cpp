@@ -5,7 +5,7 @@
 #include "odyssey/Dialect/Odyssey/Odyssey.h"
 #include "odyssey/Frontend/Checkpoint/TensorSource.h"
 #include "odyssey/Layout/InterleavedRows.h"
-#include "odyssey/Layout/PackedWeights.h"
+#include "odyssey/Layout/PackedMultipliers.h"
 
 #include "llvm/ADT/StringExtras.h"
 
@@ -42,7 +42,16 @@ BundleConstant odyssey::describeConstant(Operation *op) {
   if (auto packed =
           dyn_cast_or_null<fastgemm::PackedAttr>(type.getEncoding())) {
     layout::PackedWeights layout{type.getDimSize(0), type.getDimSize(1),
-                                 packed.getChannels()};
+                                 packed.getChannels(), packed.getOffset()};
+    constant.type = "u8";
+    constant.shape = {layout.bytes()};
+    constant.bytes = layout.bytes();
+    return constant;
+  }
+  if (auto packed =
+          dyn_cast_or_null<fastgemm::MultipliersAttr>(type.getEncoding())) {
+    layout::PackedMultipliers layout{type.getDimSize(0), type.getDimSize(1),
+                                     packed.getGroup(), packed.getChannels()};
     constant.type = "u8";
     constant.shape = {layout.bytes()};
     constant.bytes = layout.bytes();
@@ -105,16 +114,24 @@ static bool isFinite(Type element, const uint8_t *bytes) {
   return true;
 }
 
+static llvm::Error checkRange(StringRef name, ArrayRef<uint8_t> bytes,
+                              int lowest, int highest) {
+  for (auto [i, byte] : llvm::enumerate(bytes))
+    if (int value = static_cast<int8_t>(byte);
+        value < lowest || value > highest)
+      return fail("tensor '" + name + "' has the value " + Twine(value) +
+                  " at index " + Twine(i) + ", outside " + Twine(lowest) +
+                  " to " + Twine(highest));
+  return llvm::Error::success();
+}
+
 static llvm::Error checkValues(StringRef name, ArrayRef<uint8_t> bytes,
-                               Type element) {
-  if (element.isInteger(4)) {
-    for (size_t i = 0; i < bytes.size(); ++i)
-      if (int8_t value = static_cast<int8_t>(bytes[i]); value < -8 || value > 7)
-        return fail("tensor '" + name + "' has the value " +
-                    Twine(static_cast<int>(value)) + " at index " + Twine(i) +
-                    ", outside -8 to 7");
-    return llvm::Error::success();
-  }
+                               RankedTensorType type) {
+  Type element = type.getElementType();
+  if (element.isInteger(4))
+    return checkRange(name, bytes, -8, 7);
+  if (isa_and_nonnull<fastgemm::MultipliersAttr>(type.getEncoding()))
+    return checkRange(name, bytes, 0, layout::kMaxMultiplier);
   size_t width = element.getIntOrFloatBitWidth() / 8;
   for (size_t i = 0; i < bytes.size(); i += width)
     if (!isFinite(element, bytes.data() + i))
@@ -149,8 +166,7 @@ materializeWeight(graph::WeightOp op, const TensorSource &weights) {
     auto tensor = loadTensor(weights, name.getValue(), stored, type.getShape());
     if (!tensor)
       return tensor.takeError();
-    if (llvm::Error error =
-            checkValues(name.getValue(), tensor->bytes, element))
+    if (llvm::Error error = checkValues(name.getValue(), tensor->bytes, type))
       return error;
     leading += tensor->shape.front();
     bytes.insert(bytes.end(), tensor->bytes.begin(), tensor->bytes.end());
@@ -160,11 +176,16 @@ materializeWeight(graph::WeightOp op, const TensorSource &weights) {
                 " rows, expected " + Twine(type.getDimSize(0)));
   if (op.getInterleaved())
     bytes = interleave(bytes, leading);
+  if (auto packed =
+          dyn_cast_or_null<fastgemm::MultipliersAttr>(type.getEncoding()))
+    return layout::packMultipliers({type.getDimSize(0), type.getDimSize(1),
+                                    packed.getGroup(), packed.getChannels()},
+                                   bytes);
   auto packed = dyn_cast_or_null<fastgemm::PackedAttr>(type.getEncoding());
   if (!packed)
     return bytes;
   layout::PackedWeights layout{type.getDimSize(0), type.getDimSize(1),
-                               packed.getChannels()};
+                               packed.getChannels(), packed.getOffset()};
   return layout::packWeights(
       layout, {reinterpret_cast<const int8_t *>(bytes.data()), bytes.size()});
 }

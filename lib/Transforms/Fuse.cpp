@@ -50,7 +50,8 @@ LogicalResult findProducts(Operation *op, PatternRewriter &rewriter,
     if (!product || !product->hasOneUse() || product.getSchedule() ||
         product.getResidual() || product.getSiluMul() ||
         !isPlainWeight(product.getWeights()) ||
-        !isPlainWeight(product.getWeightScales()))
+        !isPlainWeight(product.getWeightScales()) ||
+        (product.getMultipliers() && !isPlainWeight(product.getMultipliers())))
       return rewriter.notifyMatchFailure(op, "an input is no product of its "
                                              "own with weights by name");
     if (!products.empty() &&
@@ -59,6 +60,9 @@ LogicalResult findProducts(Operation *op, PatternRewriter &rewriter,
          static_cast<bool>(product.getBias()) !=
              static_cast<bool>(products[0].getBias())))
       return rewriter.notifyMatchFailure(op, "products of different inputs");
+    if (!products.empty() &&
+        product.getGroupSize() != products[0].getGroupSize())
+      return rewriter.notifyMatchFailure(op, "products of different groups");
     if (product.getBias() && !isPlainWeight(product.getBias()))
       return rewriter.notifyMatchFailure(op, "a bias is no weight by name");
     products.push_back(product);
@@ -72,13 +76,15 @@ LogicalResult findProducts(Operation *op, PatternRewriter &rewriter,
 graph::MatmulOp mergeProducts(PatternRewriter &rewriter, Location loc,
                               ArrayRef<graph::MatmulOp> products,
                               bool siluMul) {
-  SmallVector<Value> weights, scales, biases;
+  SmallVector<Value> weights, scales, biases, multipliers;
   int64_t n = 0;
   for (graph::MatmulOp product : products) {
     weights.push_back(product.getWeights());
     scales.push_back(product.getWeightScales());
     if (product.getBias())
       biases.push_back(product.getBias());
+    if (product.getMultipliers())
+      multipliers.push_back(product.getMultipliers());
     n += product.getN();
   }
   auto merge = [&](ArrayRef<Value> parts) {
@@ -89,7 +95,8 @@ graph::MatmulOp mergeProducts(PatternRewriter &rewriter, Location loc,
   return graph::MatmulOp::create(
       rewriter, loc, type.clone({type.getDimSize(0), siluMul ? n / 2 : n}),
       first.getX(), first.getXScales(), merge(weights), merge(scales),
-      merge(biases), /*residual=*/Value(), fastgemm::ScheduleAttr(), siluMul);
+      merge(biases), /*residual=*/Value(), merge(multipliers),
+      first.getGroupSizeAttr(), fastgemm::ScheduleAttr(), siluMul);
 }
 
 /// %a = matmul %x, %wa   %b = matmul %x, %wb   use(%a, %b)
@@ -187,7 +194,8 @@ struct FuseResidual : OpRewritePattern<graph::AddOp> {
       rewriter.replaceOpWithNewOp<graph::MatmulOp>(
           op, op.getType(), product.getX(), product.getXScales(),
           product.getWeights(), product.getWeightScales(), product.getBias(),
-          residual, product.getScheduleAttr());
+          residual, product.getMultipliers(), product.getGroupSizeAttr(),
+          product.getScheduleAttr());
       rewriter.eraseOp(product);
       ++count;
       return success();

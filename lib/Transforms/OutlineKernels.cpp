@@ -55,6 +55,8 @@ std::string nameOf(Operation *op) {
     name = "matmul_w4a8";
     add("n", matmul.getN());
     add("k", matmul.getK());
+    if (matmul.getGroupSize())
+      add("g", *matmul.getGroupSize());
     addSchedule(matmul.getSchedule());
     if (matmul.getSiluMul())
       name += "_silu";

@@ -41,8 +41,11 @@ struct PackWeights : odyssey::impl::PackWeightsBase<PackWeights> {
       for (Value value : op->getResults())
         if (failed(padRows(value)))
           return WalkResult::interrupt();
-      if (auto matmul = dyn_cast<graph::MatmulOp>(op))
+      if (auto matmul = dyn_cast<graph::MatmulOp>(op)) {
+        if (failed(packMultipliers(matmul)))
+          return WalkResult::interrupt();
         return checkActivations(matmul);
+      }
       return WalkResult::advance();
     });
     if (result.wasInterrupted())
@@ -66,11 +69,17 @@ struct PackWeights : odyssey::impl::PackWeightsBase<PackWeights> {
             .try_emplace(weightsOf(weight),
                          choosePanelChannels(n, type.getDimSize(1)))
             .first->second;
+    std::optional<bool> grouped;
     for (Operation *user : weight->getUsers()) {
       auto matmul = dyn_cast<graph::MatmulOp>(user);
       if (!matmul)
         return weight.emitOpError()
                << "of 4 bits is used by something else than a product";
+      bool hasGroups = static_cast<bool>(matmul.getMultipliers());
+      if (grouped.value_or(hasGroups) != hasGroups)
+        return weight.emitOpError() << "of 4 bits is used by products with and "
+                                       "without groups";
+      grouped = hasGroups;
       std::optional<fastgemm::ScheduleAttr> schedule = matmul.getSchedule();
       if (!schedule)
         continue;
@@ -87,10 +96,38 @@ struct PackWeights : odyssey::impl::PackWeightsBase<PackWeights> {
   void packWeight(graph::WeightOp weight) {
     auto type = cast<RankedTensorType>(weight.getType());
     int64_t panel = panels.at(weightsOf(weight));
-    weight.getResult().setType(
-        RankedTensorType::get(type.getShape(), type.getElementType(),
-                              fastgemm::PackedAttr::get(&getContext(), panel)));
+    // All users are products, all with groups or all without.
+    bool grouped = llvm::any_of(weight->getUsers(), [](Operation *user) {
+      return static_cast<bool>(cast<graph::MatmulOp>(user).getMultipliers());
+    });
+    weight.getResult().setType(RankedTensorType::get(
+        type.getShape(), type.getElementType(),
+        fastgemm::PackedAttr::get(&getContext(), panel, grouped ? 8 : 0)));
     ++packed;
+  }
+
+  /// Multipliers of packed weights get the layout of their panels.
+  LogicalResult packMultipliers(graph::MatmulOp matmul) {
+    auto weights = dyn_cast_or_null<fastgemm::PackedAttr>(
+        matmul.getWeights().getType().getEncoding());
+    if (!matmul.getMultipliers() || !weights)
+      return success();
+    auto type = matmul.getMultipliers().getType();
+    auto encoding = fastgemm::MultipliersAttr::get(
+        &getContext(), weights.getChannels(), *matmul.getGroupSize());
+    if (type.getEncoding() == encoding)
+      return success();
+    auto multipliers = matmul.getMultipliers().getDefiningOp<graph::WeightOp>();
+    if (!multipliers)
+      return matmul.emitOpError() << "expects multipliers by name";
+    if (type.getEncoding())
+      return matmul.emitOpError()
+             << "expects multipliers for groups of " << *matmul.getGroupSize()
+             << " in panels of " << weights.getChannels() << " channels, got "
+             << type.getEncoding();
+    multipliers.getResult().setType(RankedTensorType::get(
+        type.getShape(), type.getElementType(), encoding));
+    return success();
   }
 
   /// 8-bit activations that an operation makes get padded rows, or the order of

@@ -1,5 +1,6 @@
 //===- QuantizeLinears.cpp - 16-bit products to W4A8 products -------------===//
 
+#include "odyssey/Layout/PackedMultipliers.h"
 #include "odyssey/Transforms/Passes.h"
 
 #include "mlir/IR/PatternMatch.h"
@@ -15,7 +16,15 @@ using namespace odyssey;
 namespace {
 
 struct QuantizeLinears : odyssey::impl::QuantizeLinearsBase<QuantizeLinears> {
+  using QuantizeLinearsBase::QuantizeLinearsBase;
+
   void runOnOperation() override {
+    if (groupSize != 0 && !layout::isGroupSize(groupSize)) {
+      getOperation().emitError()
+          << "expects a group size of 32, 64 or 128, or 0 for none, got "
+          << static_cast<int64_t>(groupSize);
+      return signalPassFailure();
+    }
     SmallVector<graph::LinearOp> linears;
     getOperation().walk([&](graph::LinearOp op) {
       if (!op.getKeep() && op.getResult().getType().getElementType().isF16() &&
@@ -33,20 +42,32 @@ struct QuantizeLinears : odyssey::impl::QuantizeLinearsBase<QuantizeLinears> {
     int64_t n = op.getWeights().getType().getDimSize(0);
     int64_t k = op.getWeights().getType().getDimSize(1);
 
-    SmallVector<Attribute> scaleNames;
-    for (auto name : weight.getNames().getAsRange<StringAttr>())
-      scaleNames.push_back(rewriter.getStringAttr(name.getValue() + "_scale"));
+    auto named = [&](StringRef suffix, ArrayRef<int64_t> shape, Type element) {
+      SmallVector<Attribute> names;
+      for (auto name : weight.getNames().getAsRange<StringAttr>())
+        names.push_back(rewriter.getStringAttr(name.getValue() + suffix));
+      return graph::WeightOp::create(rewriter, loc,
+                                     RankedTensorType::get(shape, element),
+                                     rewriter.getArrayAttr(names));
+    };
     Value values = graph::WeightOp::create(
         rewriter, loc,
         RankedTensorType::get({n, k}, rewriter.getIntegerType(4)),
         weight.getNames());
-    Value scales = graph::WeightOp::create(
-        rewriter, loc, RankedTensorType::get({n}, rewriter.getF32Type()),
-        rewriter.getArrayAttr(scaleNames));
+    Value scales = named(groupSize == 0 ? "_scale" : "_channel_scale", {n},
+                         rewriter.getF32Type());
+    Value multipliers;
+    IntegerAttr size;
+    if (groupSize != 0) {
+      multipliers = named("_multiplier", {n, layout::groupCount(k, groupSize)},
+                          rewriter.getI8Type());
+      size = rewriter.getI32IntegerAttr(groupSize);
+    }
     graph::QuantizeOp input = quantizedInput(rewriter, op);
     rewriter.replaceOpWithNewOp<graph::MatmulOp>(
         op, op.getType(), input.getValues(), input.getScales(), values, scales,
-        op.getBias(), /*residual=*/Value(), op.getScheduleAttr());
+        op.getBias(), /*residual=*/Value(), multipliers, size,
+        op.getScheduleAttr());
     if (weight->use_empty())
       rewriter.eraseOp(weight);
     ++quantized;

@@ -103,6 +103,12 @@ static cl::opt<bool>
                cl::desc("Print how well the cost model orders the schedules "
                         "that were measured on the target, and end"),
                cl::cat(category));
+static cl::opt<int64_t>
+    groupSize("group-size",
+              cl::desc("Input channels that share a weight multiplier, for a "
+                       "model shape or IR file: 128, 64 or 32 (default: one "
+                       "scale per output channel)"),
+              cl::value_desc("channels"), cl::init(0), cl::cat(category));
 static cl::opt<bool> quiet("quiet", cl::desc("Print nothing but errors"),
                            cl::cat(category));
 
@@ -197,6 +203,8 @@ int main(int argc, char **argv) {
     return usageError("there is nothing to compile");
   if (output.empty() && !explain)
     return usageError("-o is missing: where to write to");
+  if (groupSize != 0 && groupSize != 32 && groupSize != 64 && groupSize != 128)
+    return usageError("--group-size must be 128, 64 or 32");
   bool isText = emit == compiler::Emit::Mlir || emit == compiler::Emit::Nvvm ||
                 emit == compiler::Emit::Ptx;
   if (explain && output == "-")
@@ -231,6 +239,7 @@ int main(int argc, char **argv) {
   options.cache = cacheFolder();
   options.tuning.assign(tuning.begin(), tuning.end());
   options.explain = explain ? &llvm::outs() : nullptr;
+  options.groupSize = groupSize;
   options.quiet = quiet;
   options.usePassManagerOptions = true;
   llvm::Expected<compiler::Summary> summary = compiler::run(options);

@@ -39,6 +39,9 @@ struct Options {
   int64_t maxContext = 0;
   int64_t maxBatch = 1;
   KvCacheType kvCache = KvCacheType::F16;
+  /// Input channels that share a multiplier in what is quantized: 32, 64 or
+  /// 128, or 0. A checkpoint folder has its own.
+  int64_t groupSize = 0;
   /// Add machine code by ptxas to a bundle, where ptxas is installed.
   bool assemble = true;
   /// Databases of measured schedules, beside those of the compiler.

@@ -23,14 +23,19 @@ struct Fp32Linear {
   std::vector<float> bias = {};
 };
 
-/// The same with weights scale[n] * weight[n, k], where weight is in -8..7.
-/// Points to memory that somebody else owns. k is at most maxReductionSize.
+/// The same with weights scale[n] * weight[n, k], where weight is in -8..7, or
+/// with groups scale[n] * multiplier[n, k / groupSize] * weight[n, k], where
+/// multiplier is in 0..15. Points to memory that somebody else owns. k is at
+/// most maxReductionSize.
 struct W4A8Linear {
   int64_t n = 0, k = 0;
   std::span<const int8_t> weight;
   std::span<const float> scale;
   /// n fp16 values, or none. The one thing that a linear keeps itself.
   std::vector<float> bias = {};
+  /// 0 without groups; the last group may be short.
+  int64_t groupSize = 0;
+  std::span<const uint8_t> multiplier = {};
 };
 
 /// Quantizes one token's activations, symmetrically: with a = max|x|,
@@ -45,7 +50,9 @@ Matrix multiply(const Matrix &x, std::span<const float> weight, int64_t n,
 
 /// y = x W^T with x quantized per token, int32 accumulation, and
 /// fp32(acc) * (scale[n] / 16) * tokenScale (+ bias[n]), left to right, rounded
-/// to fp16, where acc is the sum of quantized x * (16 * weight).
+/// to fp16, where acc is the sum of quantized x * (16 * weight). With groups
+/// it is the sum of quantized x * (multiplier * weight), and the scale stays
+/// whole.
 Matrix multiplyW4A8(const Matrix &x, const W4A8Linear &linear,
                     unsigned threads);
 

@@ -21,6 +21,8 @@ namespace odyssey {
 /// A product of `tokens` x [n, k].
 struct ProductShape {
   int64_t tokens, n, k;
+  /// Input channels that share a weight multiplier, or 0.
+  int64_t groupSize = 0;
 
   friend auto operator<=>(const ProductShape &, const ProductShape &) = default;
 };

@@ -18,11 +18,13 @@ struct PipelineOptions {
   std::string gpu;
   /// Databases of measured schedules, beside those of the compiler.
   std::vector<std::string> tuning;
+  /// Input channels that share a multiplier, or 0.
+  int64_t groupSize = 0;
 };
 
 /// Graph of 16-bit products to a graph of fused W4A8 products:
 /// odyssey-quantize-linears, odyssey-fuse.
-void buildFusionPipeline(mlir::OpPassManager &manager);
+void buildFusionPipeline(mlir::OpPassManager &manager, int64_t groupSize);
 
 /// Fused graph to launches of outlined kernels: odyssey-schedule,
 /// odyssey-split-attention, odyssey-pack-weights, odyssey-outline-kernels.

@@ -12,8 +12,12 @@
 // A stage in shared memory, for S = k / 64:
 //   weights      [S][channels / 16][512 bytes]       as packed
 //   activations  [S][tokens][64 bytes]               16-byte chunks swizzled
+//   multipliers  [k / span][channels / 2 bytes]      where there are groups
 // Chunk c of token m stands at c ^ ((m >> 1) & 3): the eight rows that one
 // 8x8 matrix of ldmatrix reads then fall into eight different bank groups.
+//
+// A row of multipliers serves `span` input channels: a group or, where groups
+// of 128 meet stages of an odd number of sub-steps, one sub-step of it.
 //
 // Tokens behind M are read as zeros and not stored. Channels behind N are
 // zeros by packing and not stored.
@@ -31,7 +35,7 @@
 #include "PartialSums.h"
 #include "ProductEpilogue.h"
 
-#include "odyssey/Layout/PackedWeights.h"
+#include "odyssey/Layout/PackedMultipliers.h"
 
 using namespace mlir;
 using namespace odyssey;
@@ -65,7 +69,20 @@ struct MatmulShape {
     blocks = channels / schedule.getChannelWarps() / layout::kBlockChannels;
     tokenBlocks = tokens / schedule.getTokenWarps() / 8;
     weightBytes = channels * schedule.getK() / 2;
-    stageBytes = weightBytes + tokens * schedule.getK();
+    multiplierOffset = weightBytes + tokens * schedule.getK();
+    groupSize = op.getGroupSizeOrZero();
+    stageBytes = multiplierOffset + schedule.getMultiplierBytes(groupSize);
+    if (groupSize != 0) {
+      span = schedule.getMultiplierSpan(groupSize);
+      multipliers = {n, layout::groupCount(op.getK(), groupSize), groupSize,
+                     packed.panelChannels};
+    }
+  }
+
+  /// Words of multipliers, 4 channels each, that a lane reads per sub-step and
+  /// pair of blocks: one for each group that begins in it, at least one.
+  int64_t multiplierWords() const {
+    return groupSize == 0 ? 0 : std::max<int64_t>(layout::kBlockK / span, 1);
   }
 
   fastgemm::ScheduleAttr schedule;
@@ -78,25 +95,37 @@ struct MatmulShape {
   int64_t channelTiles;
   /// Fragments of a warp: blocks of 16 channels, blocks of 8 tokens.
   int64_t blocks, tokenBlocks;
-  /// Shared memory of one stage: its weights, and all of it.
-  int64_t weightBytes, stageBytes;
+  /// Shared memory of one stage: its weights, where its multipliers begin, and
+  /// all of it.
+  int64_t weightBytes, multiplierOffset, stageBytes;
+  /// 0 without groups; then the rest is of no meaning.
+  int64_t groupSize;
+  /// Input channels that a row of multipliers in a stage serves.
+  int64_t span = 0;
+  layout::PackedMultipliers multipliers = {};
 };
 
 /// Register fragments of one sub-step of 64 k.
 struct Fragments {
   /// Per block of 16 channels: 16 bytes of packed weights.
   SmallVector<Val> weights;
+  /// Per pair of blocks: multiplierWords() words with the multipliers of
+  /// channel 4g + j of the pair's 32 in bits 4j to 4j + 3.
+  SmallVector<Val> multipliers;
   /// Per 8 tokens: the four B registers of two k-steps.
   SmallVector<Val> activations;
 
   SmallVector<Val> flat() const {
     SmallVector<Val> all(weights);
+    all.append(multipliers);
     all.append(activations);
     return all;
   }
-  static Fragments fromFlat(ArrayRef<Val> all, int64_t blocks) {
-    return {SmallVector<Val>(all.take_front(blocks)),
-            SmallVector<Val>(all.drop_front(blocks))};
+  static Fragments fromFlat(ArrayRef<Val> all, const MatmulShape &shape) {
+    int64_t words = shape.blocks / 2 * shape.multiplierWords();
+    return {SmallVector<Val>(all.take_front(shape.blocks)),
+            SmallVector<Val>(all.slice(shape.blocks, words)),
+            SmallVector<Val>(all.drop_front(shape.blocks + words))};
   }
 };
 
@@ -112,7 +141,10 @@ struct Segment {
 class MatmulEmitter {
 public:
   MatmulEmitter(KernelBuilder &k, graph::MatmulOp op, const MatmulShape &shape)
-      : k(k), shape(shape), product(k, op) {}
+      : k(k), shape(shape), product(k, op) {
+    if (op.getMultipliers())
+      allMultipliers = k.operand(op.getMultipliersMutable()[0]);
+  }
 
   void emit();
 
@@ -127,6 +159,10 @@ private:
     Val active;
     /// Whether no other tile reads the same bytes.
     bool readOnce = false;
+    /// Set for multipliers where stages begin inside groups: the sub-step, from
+    /// k = 0 on, that the segment's first stage needs them for. `global` is
+    /// then that of group 0.
+    Val subStep = {};
   };
 
   void emitSplitK();
@@ -134,7 +170,12 @@ private:
   void locate();
   SmallVector<Copy> planCopies(const Segment &segment);
   void startStage(ArrayRef<Copy> copies, Val slot, Val kTile);
+  void planMultiplierCopies(const Segment &segment,
+                            SmallVectorImpl<Copy> &copies);
   Fragments loadFragments(Val slot, int64_t subStep);
+  Val loadMultipliers(Val stage, int64_t k, int64_t pair);
+  fastgemm::DequantGroupsOp dequantGroups(const Fragments &fragments,
+                                          int64_t block);
   void multiply(const Fragments &fragments, SmallVectorImpl<Val> &sums);
   SmallVector<Val> sumUp(const Segment &segment);
   void epilogue(const Segment &segment, ArrayRef<Val> sums);
@@ -145,8 +186,11 @@ private:
   ProductEpilogue product;
 
   Val lane, channelWarp, tokenWarp;
-  /// Address in stage 0 of this lane's weights, and of its ldmatrix row.
-  Val laneWeights, laneActivations;
+  /// Address in stage 0 of this lane's weights, of its ldmatrix row and, where
+  /// there are groups, of its multipliers.
+  Val laneWeights, laneActivations, laneMultipliers;
+  /// Where all packed multipliers are.
+  Val allMultipliers;
 };
 
 /// Where this thread stands in a tile.
@@ -164,6 +208,11 @@ void MatmulEmitter::locate() {
   Val column = (lane >> 3) ^ ((row >> 1) & 3);
   laneActivations =
       k.offset(k.shared(shape.weightBytes), row * 64 + (column << 4));
+  if (shape.groupSize == 0)
+    return;
+  Val warpChannel = channelWarp * (shape.blocks * layout::kBlockChannels);
+  laneMultipliers = k.offset(k.shared(shape.multiplierOffset),
+                             (warpChannel >> 1) + ((lane >> 2) << 1));
 }
 
 /// What this thread copies in every stage of a segment.
@@ -217,7 +266,39 @@ MatmulEmitter::planCopies(const Segment &segment) {
   }
   for (Copy &copy : copies)
     copy.global = k.offset(copy.global, segment.from * copy.bytesPerTile);
+  if (shape.groupSize != 0)
+    planMultiplierCopies(segment, copies);
   return copies;
+}
+
+/// The multipliers' part of planCopies: 16-byte chunks, those of 32 channels of
+/// a row, in the order of the stage.
+void MatmulEmitter::planMultiplierCopies(const Segment &segment,
+                                         SmallVectorImpl<Copy> &copies) {
+  int64_t rowBytes = shape.multipliers.rowBytes();
+  int64_t rowChunks = shape.channels / layout::kQuadChannels;
+  int64_t chunks = shape.schedule.getMultiplierBytes(shape.groupSize) / 16;
+  int64_t rows = shape.schedule.getK() / shape.span;
+  Val channel = segment.channelTile * shape.channels;
+  Val panel = channel / shape.packed.panelChannels;
+  Val inPanel = (channel % shape.packed.panelChannels) >> 1;
+  Val base = k.offset(
+      k.row(allMultipliers, panel, shape.multipliers.panelBytes()), inPanel);
+  for (int64_t first = 0; first < chunks; first += shape.threads) {
+    Val chunk = k.threadIndex() + first;
+    Val row = segment.from * rows + chunk / rowChunks;
+    Copy copy;
+    copy.bytesPerTile = rows * rowBytes;
+    copy.global = k.offset(base, (chunk % rowChunks) << 4);
+    copy.shared = (chunk << 4) + shape.multiplierOffset;
+    if (shape.span == shape.groupSize)
+      copy.global = k.row(copy.global, row, rowBytes);
+    else
+      copy.subStep = row;
+    if (first + shape.threads > chunks)
+      copy.active = chunk < chunks;
+    copies.push_back(copy);
+  }
 }
 
 /// Starts the copies of the segment's stage `kTile` into ring buffer `slot`.
@@ -226,6 +307,11 @@ void MatmulEmitter::startStage(ArrayRef<Copy> copies, Val slot, Val kTile) {
   for (const Copy &copy : copies) {
     auto issue = [&] {
       Val source = k.offset(copy.global, kTile * copy.bytesPerTile);
+      if (copy.subStep.value) {
+        Val subStep = copy.subStep + kTile * shape.subSteps;
+        Val group = subStep / (shape.groupSize / shape.span);
+        source = k.row(copy.global, group, shape.multipliers.rowBytes());
+      }
       Val destination = k.offset(k.shared(), stage + copy.shared);
       k.create<fastgemm::AsyncCopyOp>(destination.value, source.value,
                                       /*bytes=*/16, copy.valid.value,
@@ -248,6 +334,10 @@ Fragments MatmulEmitter::loadFragments(Val slot, int64_t subStep) {
   for (int64_t i = 0; i < shape.blocks; ++i)
     fragments.weights.push_back(
         k.load(registers, k.offset(weights, i * layout::kBlockBytes)));
+  for (int64_t pair = 0; pair < shape.blocks / 2; ++pair)
+    for (int64_t word = 0; word < shape.multiplierWords(); ++word)
+      fragments.multipliers.push_back(loadMultipliers(
+          stage, subStep * layout::kBlockK + word * shape.span, pair));
   Val activations =
       k.offset(k.offset(laneActivations, stage), subStep * shape.tokens * 64);
   for (int64_t j = 0; j < shape.tokenBlocks; ++j)
@@ -256,13 +346,45 @@ Fragments MatmulEmitter::loadFragments(Val slot, int64_t subStep) {
   return fragments;
 }
 
+/// This lane's multipliers of a pair of blocks at input channel `inputChannel`
+/// of the stage.
+Val MatmulEmitter::loadMultipliers(Val stage, int64_t inputChannel,
+                                   int64_t pair) {
+  int64_t row = inputChannel / shape.span;
+  Val address =
+      k.offset(k.offset(laneMultipliers, stage),
+               row * shape.channels / 2 + pair * layout::kQuadChannels / 2);
+  Val word = k.load(k.getIntegerType(16), address);
+  return k.val(k.create<arith::ExtUIOp>(k.i32(), word.value));
+}
+
+/// Unpacks a block's weights with the multipliers of its rows. Row g + 8p of
+/// block i of a pair is channel 4g + 2i + p.
+fastgemm::DequantGroupsOp
+MatmulEmitter::dequantGroups(const Fragments &fragments, int64_t block) {
+  int64_t words = shape.multiplierWords();
+  SmallVector<Val> multipliers;
+  for (int64_t step = 0; step < 2; ++step)
+    for (int64_t p = 0; p < 2; ++p) {
+      Val word = fragments.multipliers[block / 2 * words + step % words];
+      int64_t nibble = 2 * (block % 2) + p;
+      Val shifted = nibble == 0 ? word : word >> 4 * nibble;
+      multipliers.push_back(shifted & layout::kMaxMultiplier);
+    }
+  return k.create<fastgemm::DequantGroupsOp>(fragments.weights[block].value,
+                                             k.vectorOf(multipliers).value);
+}
+
 /// sums[i][j] += 16 channels of block i x 8 tokens of block j, over 64 k.
 void MatmulEmitter::multiply(const Fragments &fragments,
                              SmallVectorImpl<Val> &sums) {
   for (int64_t i = 0; i < shape.blocks; ++i) {
-    auto dequant = k.create<fastgemm::DequantOp>(fragments.weights[i].value);
+    Operation *dequant =
+        shape.groupSize == 0
+            ? k.create<fastgemm::DequantOp>(fragments.weights[i].value)
+            : dequantGroups(fragments, i).getOperation();
     for (int64_t step = 0; step < 2; ++step) {
-      Value a = step == 0 ? dequant.getLow() : dequant.getHigh();
+      Value a = dequant->getResult(step);
       for (int64_t j = 0; j < shape.tokenBlocks; ++j) {
         Value b = k.create<vector::ExtractStridedSliceOp>(
             fragments.activations[j].value, ArrayRef<int64_t>{2 * step},
@@ -307,7 +429,7 @@ SmallVector<Val> MatmulEmitter::sumUp(const Segment &segment) {
     Val reading = carried[0], filling = carried[1];
     SmallVector<Val> sums(carried.slice(2, sumCount()));
     Fragments current =
-        Fragments::fromFlat(carried.drop_front(2 + sumCount()), shape.blocks);
+        Fragments::fromFlat(carried.drop_front(2 + sumCount()), shape);
 
     // The slot being filled was read in the last iteration; its barrier came
     // after those reads.
@@ -467,11 +589,15 @@ LogicalResult conversion::emitMatmul(KernelBuilder &k, graph::MatmulOp op) {
            << "expects packed weights (run odyssey-pack-weights)";
   if (schedule.getPath() == fastgemm::Path::Wgmma)
     return emitMatmulWgmma(k, op, packed);
-  layout::PackedWeights weights{op.getN(), op.getK(), packed.getChannels()};
+  layout::PackedWeights weights{op.getN(), op.getK(), packed.getChannels(),
+                                packed.getOffset()};
   int64_t stride = rowStride(op.getX());
   if (stride != weights.paddedK())
     return op.emitOpError() << "expects activations with a row stride of "
                             << weights.paddedK() << " bytes, got " << stride;
+  if (op.getMultipliers() && !op.getMultipliers().getType().getEncoding())
+    return op.emitOpError()
+           << "expects packed multipliers (run odyssey-pack-weights)";
   if (weights.paddedK() % schedule.getK() != 0)
     return op.emitOpError()
            << "expects the schedule's k (" << schedule.getK()
@@ -489,10 +615,10 @@ LogicalResult conversion::emitMatmul(KernelBuilder &k, graph::MatmulOp op) {
   MatmulEmitter(k, op, shape).emit();
   if (schedule.getStreamK() > 0)
     k.finish({schedule.getStreamK(), 1, 1}, {0, 0, 0}, schedule.getThreads(),
-             schedule.getSharedBytes());
+             op.getSharedBytes());
   else
     k.finish({shape.channelTiles, 1, schedule.getSplitK()},
              {0, schedule.getTokens(), 0}, schedule.getThreads(),
-             schedule.getSharedBytes());
+             op.getSharedBytes());
   return success();
 }

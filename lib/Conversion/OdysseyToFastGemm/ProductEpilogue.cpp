@@ -8,6 +8,7 @@ using namespace odyssey::conversion;
 
 ProductEpilogue::ProductEpilogue(KernelBuilder &k, graph::MatmulOp op)
     : k(k), n(op.getN()), isGated(op.getSiluMul()),
+      hasGroups(op.getMultipliers()),
       tokenScales(k.operand(op.getXScalesMutable())),
       weightScales(k.operand(op.getWeightScalesMutable())) {
   if (op.getBias())
@@ -39,9 +40,10 @@ ProductEpilogue::Inputs ProductEpilogue::loadInputs(Val token, Val channel,
 }
 
 Val ProductEpilogue::finish(Val sum, Val tokenScale, const Inputs &inputs) {
-  // Unpacked weights are 16 q; dividing by a power of two is exact.
-  Val scaled =
-      k.intToF32(sum) * (inputs.scale * k.constantF32(0.0625f)) * tokenScale;
+  // Without groups unpacked weights are 16 q; dividing by a power of two is
+  // exact.
+  Val scale = hasGroups ? inputs.scale : inputs.scale * k.constantF32(0.0625f);
+  Val scaled = k.intToF32(sum) * scale * tokenScale;
   if (inputs.bias.value)
     scaled = scaled + k.toF32(inputs.bias);
   Val product = k.toF16(scaled);

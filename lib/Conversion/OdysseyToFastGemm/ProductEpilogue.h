@@ -27,9 +27,10 @@ public:
   /// token.
   void setTokenScale(Val scale) { onlyScale = scale; }
 
-  /// Finishes and stores `sums`, kChannels int32 sums of 16 q_w * q_x, of the
-  /// channels `channel` (a multiple of kChannels, below N) and up of the token
-  /// `token` (below M); both are i32. Channels behind N are not stored.
+  /// Finishes and stores `sums`, kChannels int32 sums of 16 q_w * q_x, or of
+  /// m q_w * q_x with groups, of the channels `channel` (a multiple of
+  /// kChannels, below N) and up of the token `token` (below M); both are i32.
+  /// Channels behind N are not stored.
   void store(Val token, Val channel, llvm::ArrayRef<Val> sums);
 
   /// The same for several tokens of the same channels, `sums[i]` being those of
@@ -67,6 +68,7 @@ private:
   int64_t n;
   /// Whether of four channels two are a gate's and two are to be multiplied.
   bool isGated;
+  bool hasGroups;
   Val tokenScales, weightScales, biases, residuals;
   /// Instead of tokenScales.
   Val onlyScale;

@@ -165,7 +165,7 @@ verifyMatrixEncoding(ArrayRef<int64_t> shape, Type elementType,
   return success();
 }
 
-LogicalResult PackedAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+static LogicalResult verifyPanel(function_ref<InFlightDiagnostic()> emitError,
                                  int64_t channels) {
   if (channels < 1 || channels % 32 != 0)
     return emitError() << "expects channels to be a multiple of 32, got "
@@ -173,10 +173,32 @@ LogicalResult PackedAttr::verify(function_ref<InFlightDiagnostic()> emitError,
   return success();
 }
 
+LogicalResult PackedAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                                 int64_t channels, int64_t offset) {
+  if (offset != 0 && offset != 8)
+    return emitError() << "expects an offset of 0 or 8, got " << offset;
+  return verifyPanel(emitError, channels);
+}
+
 LogicalResult
 PackedAttr::verifyEncoding(ArrayRef<int64_t> shape, Type elementType,
                            function_ref<InFlightDiagnostic()> emitError) const {
   return verifyMatrixEncoding(shape, elementType, 4, emitError);
+}
+
+LogicalResult
+MultipliersAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                        int64_t channels, int64_t group) {
+  if (group != 32 && group != 64 && group != 128)
+    return emitError() << "expects groups of 32, 64 or 128 input channels, got "
+                       << group;
+  return verifyPanel(emitError, channels);
+}
+
+LogicalResult MultipliersAttr::verifyEncoding(
+    ArrayRef<int64_t> shape, Type elementType,
+    function_ref<InFlightDiagnostic()> emitError) const {
+  return verifyMatrixEncoding(shape, elementType, 8, emitError);
 }
 
 LogicalResult RowsAttr::verify(function_ref<InFlightDiagnostic()> emitError,

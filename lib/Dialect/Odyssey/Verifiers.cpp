@@ -133,6 +133,51 @@ LogicalResult QuantizeOp::verify() {
                          columns(getX()));
 }
 
+/// C7 to C10: the multipliers of a product with groups, or none.
+static LogicalResult verifyGroups(MatmulOp op) {
+  auto packed = dyn_cast_or_null<fastgemm::PackedAttr>(
+      op.getWeights().getType().getEncoding());
+  int64_t offset = op.getMultipliers() ? 8 : 0;
+  // C8
+  if (packed && packed.getOffset() != offset)
+    return op.emitOpError()
+           << "expects weights " << (offset ? "with" : "without")
+           << " groups to be packed with offset " << offset << ", got "
+           << packed.getOffset();
+  // C7
+  if (op.getGroupSize().has_value() != static_cast<bool>(op.getMultipliers()))
+    return op.emitOpError() << "expects group_size and multipliers together";
+  if (!op.getMultipliers())
+    return success();
+  int64_t size = *op.getGroupSize();
+  if (size != 32 && size != 64 && size != 128)
+    return op.emitOpError()
+           << "expects groups of 32, 64 or 128 input channels, got " << size;
+  if (failed(verifySameSize(op, "the multipliers' rows",
+                            rows(op.getMultipliers()), "N of the weights",
+                            op.getN())) ||
+      failed(verifySameSize(op, "the multipliers' columns",
+                            columns(op.getMultipliers()), "the groups of K",
+                            (op.getK() + size - 1) / size)))
+    return failure();
+  // C9
+  if (Attribute encoding = op.getMultipliers().getType().getEncoding()) {
+    auto layout = dyn_cast<fastgemm::MultipliersAttr>(encoding);
+    if (!layout || layout.getGroup() != size || !packed ||
+        layout.getChannels() != packed.getChannels())
+      return op.emitOpError()
+             << "expects multipliers without encoding or with "
+                "#fastgemm.multipliers of the group size and the weights' "
+                "panels, got "
+             << encoding;
+  }
+  // C10
+  if (op.getSchedule() && op.getSchedule()->getPath() == fastgemm::Path::Wgmma)
+    return op.emitOpError()
+           << "expects a schedule of path mma_sync for a product with groups";
+  return success();
+}
+
 LogicalResult MatmulOp::verify() {
   if (failed(verifyTensors(*this)))
     return failure();
@@ -182,7 +227,7 @@ LogicalResult MatmulOp::verify() {
                          << getN();
   if (getSiluMul() && getResidual())
     return emitOpError() << "expects no residual with silu_mul";
-  return success();
+  return verifyGroups(*this);
 }
 
 //===----------------------------------------------------------------------===//

@@ -110,11 +110,12 @@ Expected<const SafetensorsTensor *> LinearReader::find(StringRef suffix) const {
 Error LinearReader::checkGroups() {
   if (scheme.groupSize == 0)
     return Error::success();
-  if (k % scheme.groupSize != 0)
+  // Only odyssey-quantize makes a short group at the end.
+  if (k % scheme.groupSize != 0 && scheme.format != WeightFormat::IntQuantized)
     return createStringError("the linear layer '" + name + "' has " + Twine(k) +
                              " input channels, which groups of " +
                              Twine(scheme.groupSize) + " do not divide");
-  groups = k / scheme.groupSize;
+  groups = llvm::divideCeil(k, scheme.groupSize);
   return Error::success();
 }
 
@@ -321,6 +322,7 @@ Expected<GroupedWeights> LinearReader::read() {
   weights.n = n;
   weights.k = k;
   weights.groups = groups;
+  weights.groupSize = scheme.groupSize == 0 ? k : scheme.groupSize;
   Expected<SharedValues<int8_t>> integers = readIntegers();
   if (!integers)
     return integers.takeError();

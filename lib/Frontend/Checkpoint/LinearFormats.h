@@ -33,18 +33,20 @@ template <typename T> struct SharedValues {
 /// The weights scales[n, group of k] * integers[n, k] of a linear layer.
 struct GroupedWeights {
   int64_t n = 0, k = 0, groups = 1;
+  /// Input channels of a group; k where there is one.
+  int64_t groupSize = 0;
   /// n * k values in -8..7, row-major.
   SharedValues<int8_t> integers;
   /// n * groups values, row-major, finite and not negative.
   SharedValues<float> scales;
-  /// The group of each input channel; empty where groups are runs of
-  /// k / groups neighbours.
+  /// The group of each input channel; empty where groups are runs of groupSize
+  /// neighbours, the last perhaps shorter.
   std::vector<int32_t> groupOfChannel;
   /// The name of the tensor that the scales are from, for messages.
   std::string scaleName;
 
   int64_t groupOf(int64_t channel) const {
-    return groupOfChannel.empty() ? channel / (k / groups)
+    return groupOfChannel.empty() ? channel / groupSize
                                   : groupOfChannel[channel];
   }
 };
@@ -63,16 +65,24 @@ llvm::Expected<GroupedWeights> readLinear(const ShardedSafetensors &file,
                                           llvm::StringRef name, int64_t n,
                                           int64_t k);
 
-/// One output channel's scale each, as W4A8 products take it.
+/// One output channel's scale each, as W4A8 products take it, and n * groups
+/// multipliers within them where there are groups.
 struct ChannelWeights {
   SharedValues<int8_t> integers;
   SharedValues<float> scales;
+  SharedValues<uint8_t> multipliers;
 };
 
-/// The place where groups end: products take one scale per output channel. A
-/// channel whose groups all have one scale is such a channel; others make this
-/// fail, with the tensor, the channel and the scales.
-llvm::Expected<ChannelWeights> toChannelWeights(GroupedWeights weights);
+/// Whether all groups of every channel have one scale, so that there are none.
+bool hasOneScalePerChannel(const GroupedWeights &weights);
+
+/// For weights that have.
+ChannelWeights toChannelWeights(GroupedWeights weights);
+
+/// Takes the scales of groups apart into those of channels and multipliers
+/// (GroupScales.h). Fails where groups are no runs of 32, 64 or 128 input
+/// channels or have no such factors, with the tensor, the channel and scales.
+llvm::Expected<ChannelWeights> toGroupMultipliers(GroupedWeights weights);
 
 /// Fails unless `tensor` has this type and this shape.
 llvm::Error checkTensor(const SafetensorsTensor &tensor, StorageType type,

@@ -112,9 +112,14 @@ static Object activationScheme() {
                 {"dynamic", true}};
 }
 
-Object odyssey::makeW4A8QuantizationConfig() {
+Object odyssey::makeW4A8QuantizationConfig(int64_t groupSize) {
+  Object weights = weightScheme();
+  if (groupSize != 0) {
+    weights["strategy"] = "group";
+    weights["group_size"] = groupSize;
+  }
   Object group{{"targets", Array{"Linear"}},
-               {"weights", weightScheme()},
+               {"weights", std::move(weights)},
                {"input_activations", activationScheme()},
                {"output_activations", nullptr}};
   return Object{{"quant_method", "compressed-tensors"},

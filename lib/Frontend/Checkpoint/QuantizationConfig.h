@@ -45,8 +45,9 @@ struct WeightScheme {
 llvm::Expected<WeightScheme>
 parseQuantizationConfig(const llvm::json::Object &object);
 
-/// W4A8 in compressed-tensors' "int-quantized" format.
-llvm::json::Object makeW4A8QuantizationConfig();
+/// W4A8 in compressed-tensors' "int-quantized" format, with groups of
+/// `groupSize` input channels, or without for 0.
+llvm::json::Object makeW4A8QuantizationConfig(int64_t groupSize);
 
 } // namespace odyssey
 

@@ -7,6 +7,7 @@
 #include "LinearFormats.h"
 #include "odyssey/Frontend/Checkpoint/Half.h"
 #include "odyssey/Frontend/Checkpoint/ModelTensors.h"
+#include "odyssey/Layout/PackedMultipliers.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringMap.h"
@@ -25,19 +26,25 @@ using llvm::Twine;
 
 static constexpr StringRef weightSuffix = ".weight";
 static constexpr StringRef scaleSuffix = "_scale";
+static constexpr StringRef channelScaleSuffix = "_channel_scale";
+static constexpr StringRef multiplierSuffix = "_multiplier";
 static constexpr StringRef biasSuffix = ".bias";
 static constexpr StringRef embeddingName = "model.embed_tokens.weight";
 static constexpr StringRef lmHeadName = "lm_head.weight";
 
 /// The tensors of model.safetensors.
-static std::vector<SafetensorsSpec> quantizedLayout(const ModelConfig &config) {
+static std::vector<SafetensorsSpec> quantizedLayout(const ModelConfig &config,
+                                                    int64_t groupSize) {
   std::vector<SafetensorsSpec> layout;
   llvm::cantFail(forEachModelTensor(config, [&](const ModelTensor &tensor) {
     if (tensor.kind == ModelTensor::Kind::Linear) {
       layout.push_back({tensor.name, StorageType::I8, tensor.shape});
-      layout.push_back({tensor.name + scaleSuffix.str(),
-                        StorageType::F32,
-                        {tensor.shape[0], 1}});
+      layout.push_back(
+          {tensor.name + scaleSuffix.str(),
+           StorageType::F32,
+           {tensor.shape[0],
+            groupSize == 0 ? 1
+                           : layout::groupCount(tensor.shape[1], groupSize)}});
     } else {
       layout.push_back({tensor.name, StorageType::F16, tensor.shape});
     }
@@ -57,8 +64,11 @@ public:
          ShardedSafetensors files);
 
   /// Reads every tensor, drops the values again, and fails on tensors that no
-  /// such model has.
-  Error check() const;
+  /// such model has. Finds the groups, and before anything else is called.
+  Error check();
+
+  /// 0 where there are none, or none that differ.
+  int64_t groupSize() const { return inputsPerGroup; }
 
   Expected<ChannelWeights> readLinear(StringRef name) const;
   Expected<SharedValues<uint16_t>> readHalf(StringRef name) const;
@@ -68,6 +78,7 @@ public:
 
 private:
   Error checkForeign(const SafetensorsTensor &tensor) const;
+  Expected<GroupedWeights> readGroups(StringRef linear) const;
   const SafetensorsTensor *findHalf(StringRef name) const;
   HalfTensor viewHalf(Model &model, std::string name) const;
   QuantizedLinear viewLinear(Model &model, std::string name) const;
@@ -76,6 +87,7 @@ private:
   ModelConfig config;
   WeightScheme scheme;
   ShardedSafetensors files;
+  int64_t inputsPerGroup = 0;
   /// By name, linears without ".weight".
   llvm::StringMap<std::vector<int64_t>> linears, halves;
   /// What files may have of the linears.
@@ -100,14 +112,20 @@ QuantizedCheckpoint::Reader::Reader(const ModelConfig &config,
   }));
 }
 
+Expected<GroupedWeights>
+QuantizedCheckpoint::Reader::readGroups(StringRef name) const {
+  const std::vector<int64_t> &shape = linears.find(name)->second;
+  return odyssey::readLinear(files, scheme, name, shape[0], shape[1]);
+}
+
 Expected<ChannelWeights>
 QuantizedCheckpoint::Reader::readLinear(StringRef name) const {
-  const std::vector<int64_t> &shape = linears.find(name)->second;
-  Expected<GroupedWeights> weights =
-      odyssey::readLinear(files, scheme, name, shape[0], shape[1]);
+  Expected<GroupedWeights> weights = readGroups(name);
   if (!weights)
     return weights.takeError();
-  return toChannelWeights(std::move(*weights));
+  if (inputsPerGroup == 0)
+    return toChannelWeights(std::move(*weights));
+  return toGroupMultipliers(std::move(*weights));
 }
 
 /// Of two tied tensors a file may have either.
@@ -177,7 +195,11 @@ Expected<LoadedTensor> QuantizedCheckpoint::Reader::load(StringRef name) const {
     return loaded(StorageType::F16, half->second, std::move(*values));
   }
   StringRef linear = name;
-  bool isScale = linear.consume_back(scaleSuffix);
+  bool isMultiplier =
+      inputsPerGroup != 0 && linear.consume_back(multiplierSuffix);
+  bool isScale = !isMultiplier &&
+                 linear.consume_back(inputsPerGroup == 0 ? scaleSuffix
+                                                         : channelScaleSuffix);
   auto it =
       linear.consume_back(weightSuffix) ? linears.find(linear) : linears.end();
   if (it == linears.end())
@@ -188,6 +210,11 @@ Expected<LoadedTensor> QuantizedCheckpoint::Reader::load(StringRef name) const {
   if (isScale)
     return loaded(StorageType::F32, {it->second[0], 1},
                   std::move(weights->scales));
+  if (isMultiplier)
+    return loaded(
+        StorageType::I8,
+        {it->second[0], layout::groupCount(it->second[1], inputsPerGroup)},
+        std::move(weights->multipliers));
   return loaded(StorageType::I8, it->second, std::move(weights->integers));
 }
 
@@ -210,13 +237,18 @@ Error QuantizedCheckpoint::Reader::checkForeign(
   return createStringError("tensor '" + name + "' is no part of such a model");
 }
 
-Error QuantizedCheckpoint::Reader::check() const {
-  auto checkOne = [&](const ModelTensor &tensor) {
+Error QuantizedCheckpoint::Reader::check() {
+  auto checkOne = [&](const ModelTensor &tensor) -> Error {
     StringRef name = tensor.name;
     if (tensor.kind != ModelTensor::Kind::Linear)
       return readHalf(name).takeError();
     name.consume_back(weightSuffix);
-    return readLinear(name).takeError();
+    Expected<GroupedWeights> weights = readGroups(name);
+    if (!weights)
+      return weights.takeError();
+    if (!hasOneScalePerChannel(*weights))
+      inputsPerGroup = scheme.groupSize;
+    return toGroupMultipliers(std::move(*weights)).takeError();
   };
   if (Error error = forEachModelTensor(config, checkOne))
     return error;
@@ -243,11 +275,18 @@ QuantizedCheckpoint::Reader::viewLinear(Model &model, std::string name) const {
   ChannelWeights weights = llvm::cantFail(readLinear(name));
   model.owners.push_back(std::move(weights.integers.owner));
   model.owners.push_back(std::move(weights.scales.owner));
+  model.owners.push_back(std::move(weights.multipliers.owner));
   std::span<const uint16_t> bias =
       viewHalf(model, name + biasSuffix.str()).values;
   const std::vector<int64_t> &shape = linears.find(name)->second;
-  return {std::move(name),       shape[0], shape[1], weights.integers.values,
-          weights.scales.values, bias};
+  return {std::move(name),
+          shape[0],
+          shape[1],
+          weights.integers.values,
+          weights.scales.values,
+          bias,
+          inputsPerGroup,
+          weights.multipliers.values};
 }
 
 QuantizedCheckpoint::Layer
@@ -283,6 +322,8 @@ QuantizedCheckpoint::Model QuantizedCheckpoint::Reader::readModel() const {
 //===----------------------------------------------------------------------===//
 // The checkpoint
 //===----------------------------------------------------------------------===//
+
+int64_t QuantizedCheckpoint::groupSize() const { return reader->groupSize(); }
 
 QuantizedCheckpoint::QuantizedCheckpoint() = default;
 QuantizedCheckpoint::~QuantizedCheckpoint() = default;
@@ -332,10 +373,11 @@ QuantizedCheckpoint::open(StringRef folder) {
   std::unique_ptr<QuantizedCheckpoint> checkpoint(new QuantizedCheckpoint);
   checkpoint->modelConfig = std::move(contents->config);
   checkpoint->tokenizer = std::move(contents->tokenizer);
-  checkpoint->reader = std::make_unique<const Reader>(
-      checkpoint->modelConfig, *scheme, std::move(*files));
-  if (Error error = checkpoint->reader->check())
+  auto reader = std::make_unique<Reader>(checkpoint->modelConfig, *scheme,
+                                         std::move(*files));
+  if (Error error = reader->check())
     return llvm::createFileError(folder, std::move(error));
+  checkpoint->reader = std::move(reader);
   return checkpoint;
 }
 
@@ -345,6 +387,7 @@ QuantizedCheckpoint::open(StringRef folder) {
 
 Expected<std::unique_ptr<QuantizedCheckpointWriter>>
 QuantizedCheckpointWriter::create(StringRef folder, const ModelConfig &config,
+                                  int64_t groupSize,
                                   llvm::ArrayRef<TokenizerFile> tokenizer,
                                   bool replace) {
   std::unique_ptr<QuantizedCheckpointWriter> writer(
@@ -355,7 +398,7 @@ QuantizedCheckpointWriter::create(StringRef folder, const ModelConfig &config,
     return output.takeError();
   writer->folder = std::move(*output);
   llvm::json::Object object = makeHuggingFaceConfig(config);
-  object["quantization_config"] = makeW4A8QuantizationConfig();
+  object["quantization_config"] = makeW4A8QuantizationConfig(groupSize);
   std::string text =
       llvm::formatv("{0:2}\n", llvm::json::Value(std::move(object))).str();
   if (Error error = writer->folder->writeFile("config.json", text))
@@ -365,23 +408,30 @@ QuantizedCheckpointWriter::create(StringRef folder, const ModelConfig &config,
       return error;
   Expected<std::unique_ptr<SafetensorsWriter>> weights =
       SafetensorsWriter::create(writer->folder->pathOf("model.safetensors"),
-                                quantizedLayout(config));
+                                quantizedLayout(config, groupSize));
   if (!weights)
     return weights.takeError();
   writer->weights = std::move(*weights);
   return writer;
 }
 
-Error QuantizedCheckpointWriter::writeChannels(StringRef name, int64_t first,
-                                               llvm::ArrayRef<int8_t> weight,
-                                               llvm::ArrayRef<float> scale) {
+Error QuantizedCheckpointWriter::writeChannels(
+    StringRef name, int64_t first, llvm::ArrayRef<int8_t> weight,
+    llvm::ArrayRef<float> scale, llvm::ArrayRef<uint8_t> multiplier) {
   std::string weightName = (name + weightSuffix).str();
+  std::string scaleName = weightName + scaleSuffix.str();
   size_t k = weight.size() / scale.size();
   assert(k * scale.size() == weight.size() && "whole channels only");
   if (Error error = weights->write(weightName, first * k, weight))
     return error;
-  return weights->write(weightName + scaleSuffix.str(), first * sizeof(float),
-                        scale);
+  if (multiplier.empty())
+    return weights->write(scaleName, first * sizeof(float), scale);
+  size_t groups = multiplier.size() / scale.size();
+  std::vector<float> products(multiplier.size());
+  for (size_t i = 0; i < products.size(); ++i)
+    products[i] = scale[i / groups] * static_cast<float>(multiplier[i]);
+  return weights->write(scaleName, first * groups * sizeof(float),
+                        llvm::ArrayRef<float>(products));
 }
 
 Error QuantizedCheckpointWriter::writeHalf(StringRef name, int64_t first,

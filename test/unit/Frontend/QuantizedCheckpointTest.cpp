@@ -25,6 +25,11 @@ protected:
     return static_cast<int8_t>((row * 5 + column * 3) % 16 - 8);
   }
   static float scaleAt(int64_t row) { return 0.25f * static_cast<float>(row); }
+  /// With 1 among the first two groups, so that nothing can be taken out of
+  /// all.
+  static uint8_t multiplierAt(int64_t row, int64_t group) {
+    return group == row % 2 ? 1 : static_cast<uint8_t>((row + 3 * group) % 16);
+  }
   static uint16_t halfAt(int64_t index) {
     return floatToHalf(static_cast<float>(index % 100));
   }
@@ -46,8 +51,11 @@ protected:
       std::vector<int8_t> weight;
       for (int64_t k = 0; k < tensor.shape[1]; ++k)
         weight.push_back(weightAt(n, k));
+      std::vector<uint8_t> multipliers;
+      for (int64_t k = 0; groupSize != 0 && k < tensor.shape[1]; k += groupSize)
+        multipliers.push_back(multiplierAt(n, k / groupSize));
       if (llvm::Error error =
-              writer.writeChannels(name, n, weight, {scaleAt(n)}))
+              writer.writeChannels(name, n, weight, {scaleAt(n)}, multipliers))
         return error;
     }
     return llvm::Error::success();
@@ -55,7 +63,8 @@ protected:
 
   void write() {
     auto writer = llvm::cantFail(QuantizedCheckpointWriter::create(
-        path, model.config, {{"tokenizer.json", makeTokenizerJson()}}, true));
+        path, model.config, groupSize,
+        {{"tokenizer.json", makeTokenizerJson()}}, true));
     llvm::cantFail(
         forEachModelTensor(model.config, [&](const ModelTensor &tensor) {
           return writeTensor(*writer, tensor);
@@ -91,6 +100,7 @@ protected:
   }
 
   bool misaligned = false;
+  int64_t groupSize = 0;
   TestModel model = makeTestModel();
   TemporaryFolder folder;
   std::string path = folder / "out";
@@ -149,6 +159,69 @@ TEST_F(QuantizedCheckpointTest, ConfigSurvives) {
   EXPECT_EQ(open()->config(), model.config);
 }
 
+/// On disk stand products; the channel's scale and the multipliers come back.
+TEST_F(QuantizedCheckpointTest, Groups) {
+  groupSize = 32;
+  write();
+  auto checkpoint = open();
+  EXPECT_EQ(checkpoint->groupSize(), 32);
+  const QuantizedLinear &up = checkpoint->layers()[1].up;
+  EXPECT_EQ(up.groupSize, 32);
+  ASSERT_EQ(up.multiplier.size(), 96u * 2);
+  ASSERT_EQ(up.scale.size(), 96u);
+  auto file =
+      llvm::cantFail(SafetensorsReader::open(path + "/model.safetensors"));
+  const SafetensorsTensor *products = file->find(linear + ".weight_scale");
+  ASSERT_NE(products, nullptr);
+  EXPECT_THAT(products->shape, ElementsAre(96, 2));
+  std::vector<float> values(96 * 2);
+  std::memcpy(values.data(), products->bytes.data(), products->bytes.size());
+  for (int64_t n = 0; n < 96; ++n) {
+    EXPECT_EQ(up.scale[n], scaleAt(n));
+    for (int64_t group = 0; group < 2; ++group) {
+      // A channel of scale 0 has no multipliers to tell.
+      int expected = n == 0 ? 0 : multiplierAt(n, group);
+      EXPECT_EQ(up.multiplier[n * 2 + group], expected);
+      EXPECT_EQ(values[n * 2 + group],
+                scaleAt(n) * static_cast<float>(expected));
+    }
+  }
+  // What the compiler asks for by name.
+  LoadedTensor scales =
+      llvm::cantFail(checkpoint->load(linear + ".weight_channel_scale"));
+  EXPECT_EQ(scales.type, StorageType::F32);
+  EXPECT_THAT(scales.shape, ElementsAre(96, 1));
+  EXPECT_EQ(0, std::memcmp(scales.bytes.data(), up.scale.data(), 96 * 4));
+  LoadedTensor multipliers =
+      llvm::cantFail(checkpoint->load(linear + ".weight_multiplier"));
+  EXPECT_EQ(multipliers.type, StorageType::I8);
+  EXPECT_THAT(multipliers.shape, ElementsAre(96, 2));
+  EXPECT_TRUE(std::ranges::equal(multipliers.bytes, up.multiplier));
+  EXPECT_THAT(errorText(checkpoint->load(linear + ".weight_scale")),
+              HasSubstr("no tensor '" + linear + ".weight_scale'"));
+}
+
+/// K = 64 is one short group: there is nothing within the channels' scales.
+TEST_F(QuantizedCheckpointTest, OneGroup) {
+  groupSize = 128;
+  write();
+  auto checkpoint = open();
+  EXPECT_EQ(checkpoint->layers()[0].q.k, 64);
+  const QuantizedLinear &q = checkpoint->layers()[0].q;
+  EXPECT_EQ(q.scale[7], scaleAt(7) * static_cast<float>(multiplierAt(7, 0)));
+}
+
+TEST_F(QuantizedCheckpointTest, ScalesOfGroupsThatAreNoMultiples) {
+  groupSize = 32;
+  EXPECT_THAT(errorAfter([&](std::vector<RawTensor> &tensors) {
+                named(tensors, linear + ".weight_scale")
+                    .bytes.replace(5 * 2 * 4, 8, bytesOfFloats({1, 0.3f}));
+              }),
+              HasSubstr("tensor '" + linear +
+                        ".weight_scale' has 2 groups of input channels with "
+                        "scales of their own (output channel 5: "));
+}
+
 TEST_F(QuantizedCheckpointTest, TiedEmbeddings) {
   model = makeTestModel(/*tiedEmbeddings=*/true);
   write();
@@ -161,7 +234,7 @@ TEST_F(QuantizedCheckpointTest, TiedEmbeddings) {
 TEST_F(QuantizedCheckpointTest, UnfinishedLeavesNothing) {
   {
     auto writer = llvm::cantFail(
-        QuantizedCheckpointWriter::create(path, model.config, {}, false));
+        QuantizedCheckpointWriter::create(path, model.config, 0, {}, false));
     EXPECT_THAT(errorText(writer->finish()), HasSubstr("has 0 of"));
   }
   EXPECT_THAT(folder.list(), ElementsAre());

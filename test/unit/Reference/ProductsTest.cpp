@@ -42,7 +42,7 @@ TEST(QuantizeToken, NeverBeyond127) {
 namespace {
 
 struct ProductCase {
-  int64_t m, n, k;
+  int64_t m, n, k, groupSize = 0;
 };
 
 class W4A8Product : public ::testing::TestWithParam<ProductCase> {
@@ -53,10 +53,15 @@ protected:
     std::vector<int8_t> q(x.columns);
     float tokenScale = quantizeToken(x.row(m), q);
     int64_t sum = 0;
-    for (int64_t k = 0; k < linear.k; ++k)
-      sum += int64_t(q[k]) * (16 * linear.weight[n * linear.k + k]);
+    int64_t size = linear.groupSize;
+    int64_t groups = size ? (linear.k + size - 1) / size : 0;
+    for (int64_t k = 0; k < linear.k; ++k) {
+      int factor = size ? linear.multiplier[n * groups + k / size] : 16;
+      sum += int64_t(q[k]) * (factor * linear.weight[n * linear.k + k]);
+    }
     EXPECT_LT(std::abs(sum), int64_t(1) << 31);
-    float value = static_cast<float>(sum) * (linear.scale[n] / 16.0f);
+    float scale = size ? linear.scale[n] : linear.scale[n] / 16.0f;
+    float value = static_cast<float>(sum) * scale;
     return floatToHalf(value * tokenScale);
   }
 };
@@ -64,7 +69,7 @@ protected:
 } // namespace
 
 TEST_P(W4A8Product, EqualsTheDefinition) {
-  auto [m, n, k] = GetParam();
+  auto [m, n, k, groupSize] = GetParam();
   std::mt19937 random(k);
   Matrix x(m, k);
   for (float &value : x.values)
@@ -75,7 +80,12 @@ TEST_P(W4A8Product, EqualsTheDefinition) {
   std::vector<float> scale(n);
   for (float &value : scale)
     value = static_cast<float>(random() % 1000) / 1e5f;
-  W4A8Linear linear{n, k, weight, scale};
+  std::vector<uint8_t> multiplier;
+  if (groupSize)
+    multiplier.resize(n * ((k + groupSize - 1) / groupSize));
+  for (uint8_t &value : multiplier)
+    value = static_cast<uint8_t>(random() % 16);
+  W4A8Linear linear{n, k, weight, scale, groupSize, multiplier};
   Matrix y = multiplyW4A8(x, linear, 2);
   ASSERT_EQ(y.rows, m);
   ASSERT_EQ(y.columns, n);
@@ -89,7 +99,9 @@ INSTANTIATE_TEST_SUITE_P(
     Shapes, W4A8Product,
     ::testing::Values(ProductCase{1, 1, 1}, ProductCase{1, 64, 172},
                       ProductCase{5, 7, 31}, ProductCase{3, 48, 576},
-                      ProductCase{17, 100, 65}, ProductCase{2, 3, 11008}));
+                      ProductCase{17, 100, 65}, ProductCase{2, 3, 11008},
+                      ProductCase{3, 40, 172, 32}, ProductCase{1, 7, 65, 64},
+                      ProductCase{5, 48, 576, 128}, ProductCase{2, 3, 31, 64}));
 
 TEST(W4A8Product, LargestAccumulator) {
   // The worst case of the longest K: every product is -127 * 128.

@@ -8,10 +8,15 @@
 //   config.json        the model, with a quantization_config
 //   model.safetensors  for each linear of a layer
 //                        NAME.weight        I8  [N, K], values -8..7
-//                        NAME.weight_scale  F32 [N, 1]
+//                        NAME.weight_scale  F32 [N, 1], or with groups [N, G],
+//                                           G = ceil(K / group size)
 //                      embeddings, norms, biases and lm_head as F16 (no lm_head
 //                      where it is tied to the embeddings)
 //   tokenizer.*        copied from the source
+//
+// With groups, the scales of an output channel are multiples, 0 to 15, of one
+// number, the channel's scale: that is what products need, and the folder is an
+// ordinary one of the strategy "group" for everybody else.
 //
 // What is read is more: folders that other programs have quantized, in that
 // format, in the "pack-quantized" format, and by GPTQ (AutoGPTQ, GPTQModel),
@@ -39,7 +44,8 @@
 
 namespace odyssey {
 
-/// The weights of y = W x with W ~ scale[n] * weight[n, k].
+/// The weights of y = W x with W ~ scale[n] * weight[n, k], or with groups
+/// scale[n] * multiplier[n, k / groupSize] * weight[n, k].
 struct QuantizedLinear {
   /// "model.layers.0.self_attn.q_proj", without ".weight".
   std::string name;
@@ -51,6 +57,9 @@ struct QuantizedLinear {
   std::span<const float> scale;
   /// n values of fp16 as bits; empty where the model has none.
   std::span<const uint16_t> bias;
+  /// 0 without groups; else n * ceil(k / groupSize) multipliers in 0..15.
+  int64_t groupSize = 0;
+  std::span<const uint8_t> multiplier = {};
 };
 
 /// A norm, the embeddings, or the output matrix: fp16 values as bits.
@@ -89,6 +98,10 @@ public:
 
   const ModelConfig &config() const { return modelConfig; }
 
+  /// Input channels that share a multiplier: 32, 64 or 128, or 0 where there is
+  /// one scale per output channel.
+  int64_t groupSize() const;
+
   /// The whole model in memory, but for what the mapped files have as it is;
   /// made by the first call.
   std::span<const Layer> layers() const { return model().layers; }
@@ -99,6 +112,8 @@ public:
     return modelConfig.tiedEmbeddings ? model().embedding : model().lmHead;
   }
 
+  /// With groups, linears have NAME.weight_channel_scale [N, 1] and
+  /// NAME.weight_multiplier (I8 [N, G]) in place of NAME.weight_scale.
   llvm::Expected<LoadedTensor> load(llvm::StringRef name) const override;
 
   /// The first file is the tokenizer itself.
@@ -127,16 +142,18 @@ private:
 /// appears under its name only by `finish`.
 class QuantizedCheckpointWriter {
 public:
-  /// `replace` as in OutputFolder.
+  /// `replace` as in OutputFolder; `groupSize` is 32, 64, 128, or 0 for none.
   static llvm::Expected<std::unique_ptr<QuantizedCheckpointWriter>>
-  create(llvm::StringRef folder, const ModelConfig &config,
+  create(llvm::StringRef folder, const ModelConfig &config, int64_t groupSize,
          llvm::ArrayRef<TokenizerFile> tokenizer, bool replace);
 
   /// Output channels [first, first + scale.size()) of the linear `name`
-  /// (without ".weight"): their k input channels each, and their scales.
+  /// (without ".weight"): their k input channels each, their scales and,
+  /// with groups, multipliers. Such scales must be those of `groupableScale`.
   llvm::Error writeChannels(llvm::StringRef name, int64_t first,
                             llvm::ArrayRef<int8_t> weight,
-                            llvm::ArrayRef<float> scale);
+                            llvm::ArrayRef<float> scale,
+                            llvm::ArrayRef<uint8_t> multiplier = {});
 
   /// Values from index `first` on of a norm, a bias, the embeddings or lm_head.
   llvm::Error writeHalf(llvm::StringRef name, int64_t first,
