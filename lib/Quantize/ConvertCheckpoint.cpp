@@ -4,6 +4,8 @@
 
 #include "odyssey/Frontend/Checkpoint/ModelTensors.h"
 
+#include <optional>
+
 using namespace odyssey;
 using llvm::createStringError;
 using llvm::Error;
@@ -22,12 +24,22 @@ static Error copyLinear(const QuantizedCheckpoint &from, StringRef name,
   Expected<LoadedTensor> weight = from.load(name);
   if (!weight)
     return weight.takeError();
-  Expected<LoadedTensor> scale = from.load((name + "_scale").str());
+  bool grouped = from.groupSize() != 0;
+  Expected<LoadedTensor> scale =
+      from.load((name + (grouped ? "_channel_scale" : "_scale")).str());
   if (!scale)
     return scale.takeError();
+  std::optional<LoadedTensor> multiplier;
+  if (grouped) {
+    Expected<LoadedTensor> loaded = from.load((name + "_multiplier").str());
+    if (!loaded)
+      return loaded.takeError();
+    multiplier = std::move(*loaded);
+  }
   name.consume_back(".weight");
-  return to.writeChannels(name, 0, valuesOf<int8_t>(*weight),
-                          valuesOf<float>(*scale));
+  return to.writeChannels(
+      name, 0, valuesOf<int8_t>(*weight), valuesOf<float>(*scale),
+      multiplier ? valuesOf<uint8_t>(*multiplier) : llvm::ArrayRef<uint8_t>());
 }
 
 static Error copyHalf(const QuantizedCheckpoint &from, StringRef name,
@@ -44,7 +56,7 @@ odyssey::convertCheckpoint(const QuantizedCheckpoint &checkpoint,
   const ModelConfig &config = checkpoint.config();
   std::span<const TokenizerFile> tokenizer = checkpoint.tokenizerFiles();
   Expected<std::unique_ptr<QuantizedCheckpointWriter>> writer =
-      QuantizedCheckpointWriter::create(folder, config,
+      QuantizedCheckpointWriter::create(folder, config, checkpoint.groupSize(),
                                         {tokenizer.data(), tokenizer.size()},
                                         options.replace);
   if (!writer)

@@ -3,6 +3,7 @@
 #include "odyssey/Quantize/Gptq.h"
 
 #include "HessianProduct.h"
+#include "odyssey/Frontend/Checkpoint/GroupScales.h"
 #include "odyssey/Reference/DenseProduct.h"
 #include "odyssey/Reference/ParallelFor.h"
 #include "odyssey/Reference/VectorClones.h"
@@ -196,8 +197,9 @@ ODYSSEY_VECTOR_CLONES static void roundInputChannel(
 /// Some output channels, rounded at once.
 class GptqSolver::Batch {
 public:
-  /// `weight` has `count` rows.
-  Batch(const Factor &factor, std::span<const float> weight, int64_t count);
+  /// `weight` has `count` rows, `multipliers` as many where there are groups.
+  Batch(const Factor &factor, std::span<const float> weight, int64_t count,
+        std::span<const uint8_t> multipliers, int64_t groupSize);
 
   /// Rounds with these scales.
   void round(std::span<const float> scale);
@@ -213,23 +215,41 @@ private:
   /// A row for each input channel in the order of rounding. Channels beyond
   /// the given ones are zeros.
   DoubleRows weights, errors, pending;
+  /// A row for each group of input channels, all being one where there are
+  /// none: its multipliers, and these times the channels' scales.
+  DoubleRows multipliers, scales;
+  int64_t groupSize;
   std::vector<int8_t> integers;
   double losses[channelsPerBatch];
 };
 
 GptqSolver::Batch::Batch(const Factor &factor, std::span<const float> weight,
-                         int64_t count)
+                         int64_t count,
+                         std::span<const uint8_t> groupMultipliers,
+                         int64_t groupSize)
     : factor(factor), k(static_cast<int64_t>(factor.order.size())),
       weights(DoubleRows::Zero(k, channelsPerBatch)),
-      errors(k, channelsPerBatch), integers(k * channelsPerBatch) {
+      errors(k, channelsPerBatch),
+      multipliers(DoubleRows::Ones(1, channelsPerBatch)),
+      groupSize(groupSize == 0 ? k : groupSize),
+      integers(k * channelsPerBatch) {
   for (int64_t c = 0; c < count; ++c)
     for (int64_t i = 0; i < k; ++i)
       weights(i, c) = weight[c * k + factor.order[i]];
+  if (groupMultipliers.empty())
+    return;
+  int64_t groups = static_cast<int64_t>(groupMultipliers.size()) / count;
+  multipliers.setOnes(groups, channelsPerBatch);
+  for (int64_t c = 0; c < count; ++c)
+    for (int64_t group = 0; group < groups; ++group)
+      multipliers(group, c) = groupMultipliers[c * groups + group];
 }
 
 void GptqSolver::Batch::round(std::span<const float> scale) {
-  double scales[channelsPerBatch] = {};
-  std::ranges::copy(scale, scales);
+  Eigen::Array<double, 1, channelsPerBatch> ofChannels =
+      Eigen::Array<double, 1, channelsPerBatch>::Zero();
+  std::ranges::copy(scale, ofChannels.data());
+  scales = multipliers.array().rowwise() * ofChannels;
   std::ranges::fill(losses, 0.0);
   auto feedback =
       MatrixView<const double>::rowMajor(factor.feedback.data(), k, k);
@@ -245,7 +265,8 @@ void GptqSolver::Batch::round(std::span<const float> scale) {
     for (int64_t i = block; i < block + size; ++i)
       roundInputChannel(weights.row(i).data(), pending.row(i - block).data(),
                         factor.feedback.row(i).data() + block,
-                        errors.row(block).data(), i - block, scales,
+                        errors.row(block).data(), i - block,
+                        scales.row(factor.order[i] / groupSize).data(),
                         factor.weight[i], factor.added, errors.row(i).data(),
                         integers.data() + i * channelsPerBatch, losses);
   }
@@ -259,22 +280,28 @@ void GptqSolver::Batch::copyIntegers(int64_t c, std::span<int8_t> to) const {
 CompensatedWeights GptqSolver::quantize(std::span<const float> weight,
                                         std::span<const float> scale,
                                         std::span<const float> factors,
-                                        unsigned threads) const {
+                                        unsigned threads,
+                                        std::span<const uint8_t> multipliers,
+                                        int64_t groupSize) const {
   assert(!factors.empty());
   int64_t n = static_cast<int64_t>(scale.size());
   int64_t k = static_cast<int64_t>(factor->order.size());
   CompensatedWeights result;
   result.integers.resize(n * k);
   result.scales.assign(scale.begin(), scale.end());
+  result.multipliers.assign(multipliers.begin(), multipliers.end());
+  int64_t groups = static_cast<int64_t>(multipliers.size()) / n;
   result.losses.assign(n, std::numeric_limits<double>::infinity());
 
   auto quantizeBatch = [&](int64_t first) {
     int64_t count = std::min(channelsPerBatch, n - first);
-    Batch batch(*factor, weight.subspan(first * k, count * k), count);
+    Batch batch(*factor, weight.subspan(first * k, count * k), count,
+                multipliers.subspan(first * groups, count * groups), groupSize);
     std::vector<float> scales(count);
     for (float change : factors) {
       for (int64_t c = 0; c < count; ++c)
-        scales[c] = change * scale[first + c];
+        scales[c] = groupSize == 0 ? change * scale[first + c]
+                                   : groupableScale(change * scale[first + c]);
       batch.round(scales);
       for (int64_t c = 0; c < count; ++c) {
         if (batch.loss(c) >= result.losses[first + c])

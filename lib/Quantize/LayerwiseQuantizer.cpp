@@ -4,6 +4,7 @@
 
 #include "odyssey/Frontend/Checkpoint/Half.h"
 #include "odyssey/Frontend/Checkpoint/ModelTensors.h"
+#include "odyssey/Quantize/GroupRounding.h"
 #include "odyssey/Quantize/RoundToNearest.h"
 #include "odyssey/Reference/LayerSteps.h"
 #include "odyssey/Reference/ParallelFor.h"
@@ -66,12 +67,16 @@ struct Observation {
 /// A quantized linear layer that keeps its weights.
 struct Linear {
   int64_t n = 0, k = 0;
+  /// 0 without groups.
+  int64_t groupSize = 0;
   QuantizedWeights weights;
   /// fp16 values; empty where the model has none.
   std::vector<float> bias;
 
   Matrix operator()(const Matrix &x) const {
-    return multiplyW4A8(x, {n, k, weights.integers, weights.scales, bias},
+    return multiplyW4A8(x,
+                        {n, k, weights.integers, weights.scales, bias,
+                         groupSize, weights.multipliers},
                         /*threads=*/1);
   }
 };
@@ -314,12 +319,31 @@ static constexpr float candidatesAround[] = {1.0f,  0.97f, 1.03f, 0.94f, 1.06f,
                                              0.91f, 1.1f,  0.87f, 1.15f, 0.83f,
                                              1.2f,  0.78f, 1.28f};
 
+/// The integers of weights whose scales are known.
+static void roundToNearest(Linear &linear, std::span<const float> weight) {
+  QuantizedWeights &result = linear.weights;
+  int64_t groups = static_cast<int64_t>(result.multipliers.size()) / linear.n;
+  result.integers.resize(weight.size());
+  for (int64_t i = 0; i < linear.n; ++i) {
+    std::span channel = weight.subspan(i * linear.k, linear.k);
+    std::span integers =
+        std::span(result.integers).subspan(i * linear.k, linear.k);
+    if (linear.groupSize == 0)
+      quantizeChannel(channel, result.scales[i], integers);
+    else
+      quantizeGroups(channel, result.scales[i],
+                     std::span(result.multipliers).subspan(i * groups, groups),
+                     linear.groupSize, integers);
+  }
+}
+
 Error Walk::quantizeOne(const std::string &name, Linear &linear,
                         const InputStatistics &statistics,
                         const GptqSolver *solver) {
   const CheckpointTensor &tensor = *checkpoint.find(name + ".weight");
   linear.n = tensor.rows();
   linear.k = tensor.columns();
+  linear.groupSize = options.clipping.groupSize;
   Expected<std::vector<float>> weight = checkpoint.readF32(tensor.name);
   if (!weight)
     return weight.takeError();
@@ -328,10 +352,12 @@ Error Walk::quantizeOne(const std::string &name, Linear &linear,
   if (!options.clip) {
     clipping.smallestFactor = 1;
     clipping.descentSteps = 0;
+    clipping.groupRounds = 0;
   }
   Clipping clipped =
       learnClipping(*weight, linear.n, statistics, threads, clipping);
   linear.weights.scales = clipped.scale;
+  linear.weights.multipliers = clipped.multiplier;
   auto total = [](const std::vector<double> &values) {
     return std::accumulate(values.begin(), values.end(), 0.0);
   };
@@ -353,7 +379,8 @@ Error Walk::quantizeOne(const std::string &name, Linear &linear,
     if (!options.clip)
       candidates = candidates.first(1);
     CompensatedWeights compensated =
-        solver->quantize(*weight, linear.weights.scales, candidates, threads);
+        solver->quantize(*weight, linear.weights.scales, candidates, threads,
+                         linear.weights.multipliers, linear.groupSize);
     for (int64_t i = 0; i < linear.n; ++i)
       if (clipped.scale[i] != 0)
         report.clippingFactors[i] *= compensated.scales[i] / clipped.scale[i];
@@ -361,12 +388,7 @@ Error Walk::quantizeOne(const std::string &name, Linear &linear,
     report.damping = solver->damping();
     linear.weights = std::move(compensated);
   } else {
-    linear.weights.integers.resize(weight->size());
-    for (int64_t i = 0; i < linear.n; ++i)
-      quantizeChannel(
-          std::span(*weight).subspan(i * linear.k, linear.k),
-          linear.weights.scales[i],
-          std::span(linear.weights.integers).subspan(i * linear.k, linear.k));
+    roundToNearest(linear, *weight);
   }
   if (Error error = emit(report, linear.weights))
     return error;

@@ -5,6 +5,8 @@
 #include "odyssey/Frontend/Checkpoint/Half.h"
 #include "odyssey/Frontend/Checkpoint/ModelTensors.h"
 #include "odyssey/Frontend/Checkpoint/QuantizedCheckpoint.h"
+#include "odyssey/Quantize/Clipping.h"
+#include "odyssey/Quantize/GroupRounding.h"
 #include "odyssey/Quantize/RoundToNearest.h"
 
 #include "llvm/Support/ThreadPool.h"
@@ -75,17 +77,27 @@ Error Quantizer::quantizeRows(const CheckpointTensor &tensor, int64_t first,
   if (Error error = checkpoint.readRows(tensor, first, count, values))
     return error;
   std::vector<int8_t> quantized(count * k);
-  std::vector<float> scales(count);
+  GroupScales scales;
+  if (options.groupSize == 0)
+    scales.scale = channelScales(values, count);
+  else
+    scales = chooseGroupScales(values, count, options.groupSize, /*threads=*/1);
+  int64_t groups = static_cast<int64_t>(scales.multiplier.size()) / count;
   for (int64_t row = 0; row < count; ++row) {
     std::span channel = std::span(values).subspan(row * k, k);
-    scales[row] = channelScale(channel);
-    quantizeChannel(channel, scales[row],
-                    std::span(quantized).subspan(row * k, k));
+    std::span integers = std::span(quantized).subspan(row * k, k);
+    if (options.groupSize == 0)
+      quantizeChannel(channel, scales.scale[row], integers);
+    else
+      quantizeGroups(channel, scales.scale[row],
+                     std::span(scales.multiplier).subspan(row * groups, groups),
+                     options.groupSize, integers);
   }
   StringRef name = tensor.name;
   name.consume_back(".weight");
   std::lock_guard lock(writing);
-  return writer.writeChannels(name, first, quantized, scales);
+  return writer.writeChannels(name, first, quantized, scales.scale,
+                              scales.multiplier);
 }
 
 Error Quantizer::roundRowsToHalf(const CheckpointTensor &tensor, int64_t first,
@@ -170,6 +182,7 @@ Error Quantizer::quantizeLinears() {
   LayerwiseOptions layerwise;
   layerwise.clip = options.recipe != Recipe::Compensate;
   layerwise.compensate = options.recipe != Recipe::Clip;
+  layerwise.clipping.groupSize = options.groupSize;
   layerwise.gptq = options.gptq;
   layerwise.threads = options.threads;
   layerwise.progress = options.progress;
@@ -179,7 +192,7 @@ Error Quantizer::quantizeLinears() {
         if (options.report)
           options.report(report);
         return writer.writeChannels(report.name, 0, weights.integers,
-                                    weights.scales);
+                                    weights.scales, weights.multipliers);
       });
 }
 
@@ -201,8 +214,8 @@ odyssey::quantizeCheckpoint(const Checkpoint &checkpoint, StringRef folder,
     return error;
   Expected<std::unique_ptr<QuantizedCheckpointWriter>> writer =
       QuantizedCheckpointWriter::create(
-          folder, checkpoint.config(),
-          /*groupSize=*/0, checkpoint.tokenizerFiles(), options.replace);
+          folder, checkpoint.config(), options.groupSize,
+          checkpoint.tokenizerFiles(), options.replace);
   if (!writer)
     return writer.takeError();
   Expected<QuantizeSummary> summary =

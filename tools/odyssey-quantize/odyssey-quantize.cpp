@@ -47,8 +47,8 @@ cl::OptionCategory behaviour("Behaviour");
 struct NameReservation {
   NameReservation() {
     for (llvm::StringRef name :
-         {"o", "force", "recipe", "act-order", "requantize", "calibration",
-          "samples", "sequence-length", "threads", "quiet"})
+         {"o", "force", "recipe", "group-size", "act-order", "requantize",
+          "calibration", "samples", "sequence-length", "threads", "quiet"})
       if (cl::Option *other = cl::getRegisteredOptions().lookup(name))
         other->removeArgument();
   }
@@ -82,6 +82,13 @@ struct CommandLine {
           clEnumValN(Recipe::RoundToNearest, "rtn",
                      "Round to nearest; needs no calibration, takes seconds")),
       cl::init(Recipe::ClipAndCompensate), cl::cat(method)};
+
+  cl::opt<int64_t> groupSize{
+      "group-size",
+      cl::desc("Gives every N input channels of an output channel a multiplier "
+               "within its scale: 128, 64 or 32; better, a little slower and "
+               "larger (default: none)"),
+      cl::value_desc("N"), cl::init(0), cl::cat(method)};
 
   cl::opt<bool> actOrder{
       "act-order",
@@ -249,6 +256,7 @@ static Expected<QuantizeSummary> quantize(const CommandLine &options,
   if (!checkpoint)
     return checkpoint.takeError();
   quantizeOptions.recipe = options.recipe;
+  quantizeOptions.groupSize = options.groupSize;
   quantizeOptions.gptq.activationOrder = options.actOrder;
   quantizeOptions.threads = options.threads;
   if (options.recipe != Recipe::RoundToNearest) {
@@ -266,6 +274,7 @@ static Expected<QuantizeSummary>
 convert(const CommandLine &options, const QuantizeOptions &quantizeOptions) {
   for (const cl::Option *option :
        {static_cast<const cl::Option *>(&options.recipe),
+        static_cast<const cl::Option *>(&options.groupSize),
         static_cast<const cl::Option *>(&options.actOrder),
         static_cast<const cl::Option *>(&options.calibrationPath)})
     if (option->getNumOccurrences() > 0)
@@ -338,6 +347,12 @@ int main(int argc, char **argv) {
   if (options.samples == 0 || options.sequenceLength < 2) {
     llvm::WithColor::error(llvm::errs(), "odyssey-quantize")
         << "--samples must be 1 or more, --sequence-length 2 or more\n";
+    return exitUsage;
+  }
+  if (options.groupSize != 0 && options.groupSize != 32 &&
+      options.groupSize != 64 && options.groupSize != 128) {
+    llvm::WithColor::error(llvm::errs(), "odyssey-quantize")
+        << "--group-size must be 128, 64 or 32\n";
     return exitUsage;
   }
   stopOnInterrupt();

@@ -13,6 +13,11 @@
 // by gradient descent with straight-through rounding, from the best point of a
 // grid on.
 //
+// With groups, weights are S m_g q with an integer m_g from 1 to 15 per group,
+// and each m_g clips its own group. Group after group, the m_g with the least L
+// is taken, all others being what they are; then S is learned as above, with w
+// clipped beyond 7 S m_g. Both are repeated.
+//
 //===----------------------------------------------------------------------===//
 
 #ifndef ODYSSEY_QUANTIZE_CLIPPING_H
@@ -28,9 +33,13 @@ namespace odyssey {
 
 /// Of n output channels.
 struct Clipping {
-  /// S, and the g that it was made with. 0 and 1 for a channel of zeros.
+  /// S, and the g that it was made with. 0 and 1 for a channel of zeros. With
+  /// groups g is relative to the S of `chooseGroupScales`.
   std::vector<float> scale, factor;
-  /// The losses of g = 1, of the best grid point, and of the learned g.
+  /// With groups n * groups, else empty.
+  std::vector<uint8_t> multiplier;
+  /// The losses of g = 1, of the best grid point (with groups: of the first
+  /// search for m_g), and of what is learned.
   std::vector<double> lossAtStart, lossOfGrid, loss;
   /// w H w: the loss of a channel that is left out altogether.
   std::vector<double> lossOfZeros;
@@ -42,6 +51,10 @@ struct ClippingOptions {
   float smallestFactor = 0.3f;
   /// Steps of gradient descent.
   int descentSteps = 30;
+  /// Input channels of a group: 32, 64 or 128, or 0 for none.
+  int64_t groupSize = 0;
+  /// How often, with groups, m_g are searched and S is learned.
+  int groupRounds = 3;
 };
 
 /// Learns the clipping of the weights [n, statistics.channels()]. No channel's

@@ -52,6 +52,9 @@ struct QuantizedWeights {
   std::vector<int8_t> integers;
   /// n.
   std::vector<float> scales;
+  /// With groups, the integers in 1..15 within the channels' scales, n times
+  /// the number of groups; else empty.
+  std::vector<uint8_t> multipliers;
 };
 
 struct CompensatedWeights : QuantizedWeights {
@@ -77,10 +80,14 @@ public:
   /// `factors`, with the scales times it, and keeps for every channel what has
   /// the least error. A channel whose scale is 0 becomes zeros. The integers
   /// are in the order of the weights, whatever the order of rounding was.
+  ///
+  /// With groups of `groupSize` input channels, `multipliers` are the integers
+  /// within the channels' scales, which stay as they are.
   CompensatedWeights quantize(std::span<const float> weight,
                               std::span<const float> scale,
-                              std::span<const float> factors,
-                              unsigned threads) const;
+                              std::span<const float> factors, unsigned threads,
+                              std::span<const uint8_t> multipliers = {},
+                              int64_t groupSize = 0) const;
 
 private:
   struct Factor;

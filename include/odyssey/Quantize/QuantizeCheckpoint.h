@@ -27,6 +27,9 @@ struct QuantizeOptions {
   /// For all other recipes; not empty then.
   CalibrationSamples calibration;
   GptqOptions gptq;
+  /// Input channels that share a multiplier within their output channel's
+  /// scale: 32, 64 or 128, or 0 for one scale per output channel.
+  int64_t groupSize = 0;
   /// 0 means as many as the machine has cores.
   unsigned threads = 0;
   /// Replace a quantized checkpoint of that name.
@@ -48,11 +51,11 @@ struct QuantizeSummary {
   int64_t halfWeights = 0;
 };
 
-/// Quantizes the weights of all linear layers, one scale per output channel,
-/// and writes the quantized checkpoint `folder`. Memory is bounded by a block
-/// of rows per thread for rounding to nearest, else as `quantizeLayerwise`
-/// says. Fails on weights that are not finite or, for those kept as fp16, too
-/// large for it.
+/// Quantizes the weights of all linear layers, one scale per output channel and
+/// the groups of `options` within it, and writes the quantized checkpoint
+/// `folder`. Memory is bounded by a block of rows per thread for rounding to
+/// nearest, else as `quantizeLayerwise` says. Fails on weights that are not
+/// finite or, for those kept as fp16, too large for it.
 llvm::Expected<QuantizeSummary>
 quantizeCheckpoint(const Checkpoint &checkpoint, llvm::StringRef folder,
                    const QuantizeOptions &options);

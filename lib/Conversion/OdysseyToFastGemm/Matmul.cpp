@@ -169,6 +169,7 @@ private:
   void emitStreamK();
   void locate();
   SmallVector<Copy> planCopies(const Segment &segment);
+  Val sourceOf(const Copy &copy, Val kTile);
   void startStage(ArrayRef<Copy> copies, Val slot, Val kTile);
   void planMultiplierCopies(const Segment &segment,
                             SmallVectorImpl<Copy> &copies);
@@ -301,17 +302,21 @@ void MatmulEmitter::planMultiplierCopies(const Segment &segment,
   }
 }
 
+/// The global address of a copy for the segment's stage `kTile`.
+Val MatmulEmitter::sourceOf(const Copy &copy, Val kTile) {
+  if (!copy.subStep.value)
+    return k.offset(copy.global, kTile * copy.bytesPerTile);
+  Val subStep = copy.subStep + kTile * shape.subSteps;
+  Val group = subStep / (shape.groupSize / shape.span);
+  return k.row(copy.global, group, shape.multipliers.rowBytes());
+}
+
 /// Starts the copies of the segment's stage `kTile` into ring buffer `slot`.
 void MatmulEmitter::startStage(ArrayRef<Copy> copies, Val slot, Val kTile) {
   Val stage = slot * shape.stageBytes;
   for (const Copy &copy : copies) {
     auto issue = [&] {
-      Val source = k.offset(copy.global, kTile * copy.bytesPerTile);
-      if (copy.subStep.value) {
-        Val subStep = copy.subStep + kTile * shape.subSteps;
-        Val group = subStep / (shape.groupSize / shape.span);
-        source = k.row(copy.global, group, shape.multipliers.rowBytes());
-      }
+      Val source = sourceOf(copy, kTile);
       Val destination = k.offset(k.shared(), stage + copy.shared);
       k.create<fastgemm::AsyncCopyOp>(destination.value, source.value,
                                       /*bytes=*/16, copy.valid.value,

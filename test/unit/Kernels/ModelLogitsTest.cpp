@@ -49,6 +49,8 @@ struct Model {
   /// A folder of test/goldens, whose prompt is part of it.
   bool golden = false;
   KvCacheType kvCache = KvCacheType::F16;
+  /// Of the quantization.
+  int64_t groupSize = 0;
 };
 
 class ModelLogits : public ::testing::TestWithParam<Model> {
@@ -74,8 +76,10 @@ protected:
         (fs::temp_directory_path() / "odyssey-logits-XXXXXX").string();
     work = ::mkdtemp(pattern.data());
     auto checkpoint = llvm::cantFail(Checkpoint::open(source));
-    llvm::cantFail(
-        quantizeCheckpoint(*checkpoint, (work / "quantized").string(), {}));
+    QuantizeOptions quantization;
+    quantization.groupSize = GetParam().groupSize;
+    llvm::cantFail(quantizeCheckpoint(
+        *checkpoint, (work / "quantized").string(), quantization));
     quantized = llvm::cantFail(
         QuantizedCheckpoint::open((work / "quantized").string()));
 
@@ -247,6 +251,8 @@ INSTANTIATE_TEST_SUITE_P(
         Model{"stories260K", "stories260K/stories260K.gguf", nullptr, 0.001},
         Model{"stories260KInt8Cache", "stories260K/stories260K.gguf", nullptr,
               0.01, false, KvCacheType::I8},
+        Model{"stories260KGroupsOf32", "stories260K/stories260K.gguf", nullptr,
+              0.001, false, KvCacheType::F16, 32},
         Model{"TinyStories656K", "TinyStories-656K", nullptr, 0.03},
         Model{"SmolLM2", "", "ODYSSEY_SMOLLM2"},
         Model{"Llama3", "llama3", nullptr, 0.005, true},
