@@ -55,3 +55,19 @@ func.func @with_and_without(%x: tensor<?x64xi8>, %xs: tensor<?xf32>) -> tensor<?
   %a = odyssey.silu_mul %g, %u : (tensor<?x32xf16>, tensor<?x32xf16>) -> tensor<?x32xf16>
   return %a : tensor<?x32xf16>
 }
+
+// -----
+
+// A sum that goes into the product leaves its groups as they are.
+
+// CHECK-LABEL: func.func @residual
+// CHECK: %[[Y:.*]] = odyssey.matmul %{{.*}} scale %{{.*}}, %{{.*}} scale %{{.*}} residual %{{.*}} groups %{{.*}} of 32 :
+// CHECK-NEXT: return %[[Y]]
+func.func @residual(%x: tensor<?x64xi8>, %xs: tensor<?xf32>, %r: tensor<?x32xf16>) -> tensor<?x32xf16> {
+  %w = odyssey.weight "w" : tensor<32x64xi4>
+  %s = odyssey.weight "s" : tensor<32xf32>
+  %m = odyssey.weight "m" : tensor<32x2xi8>
+  %y = odyssey.matmul %x scale %xs, %w scale %s groups %m of 32 : (tensor<?x64xi8>, tensor<?xf32>, tensor<32x64xi4>, tensor<32xf32>, tensor<32x2xi8>) -> tensor<?x32xf16>
+  %z = odyssey.add %y, %r : tensor<?x32xf16>
+  return %z : tensor<?x32xf16>
+}
