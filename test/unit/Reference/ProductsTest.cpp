@@ -85,7 +85,7 @@ TEST_P(W4A8Product, EqualsTheDefinition) {
     multiplier.resize(n * ((k + groupSize - 1) / groupSize));
   for (uint8_t &value : multiplier)
     value = static_cast<uint8_t>(random() % 16);
-  W4A8Linear linear{n, k, weight, scale, groupSize, multiplier};
+  W4A8Linear linear{n, k, weight, scale, /*bias=*/{}, groupSize, multiplier};
   Matrix y = multiplyW4A8(x, linear, 2);
   ASSERT_EQ(y.rows, m);
   ASSERT_EQ(y.columns, n);
