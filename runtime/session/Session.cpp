@@ -43,6 +43,8 @@ struct StepBuffers {
   DeviceBuffer inputs;
   DeviceBuffer pageTable;
   DeviceBuffer logits, nextToken;
+  /// The same for `score`, allocated by its first call.
+  DeviceBuffer scoredLogits, scoredToken;
 };
 constexpr size_t kInputArrays = 4;
 
@@ -55,6 +57,10 @@ size_t arrayStride(int64_t elements) {
 
 /// The position of a row of a step that holds no token.
 constexpr int32_t kNoToken = -1;
+
+/// Rows of one call of the logits function for `score`: enough for the rate of
+/// a large product, without a buffer for the logits of a whole step.
+constexpr size_t kScoredRows = 64;
 
 } // namespace
 
@@ -79,7 +85,9 @@ struct Session::Content {
 
   int64_t paddedCount(uint32_t function, int64_t count, int64_t most) const;
   int64_t logitsRows() const;
+  Status allocate(DeviceBuffer &buffer, int64_t elements, const char *label);
   Status allocateBuffers();
+  Status allocateScoring();
   Result<Sequence *> find(SequenceId id);
 
   Status checkInput(const Input &input, const Sequence &sequence) const;
@@ -88,10 +96,13 @@ struct Session::Content {
   Status uploadPageTable();
   Status uploadChunk(const FlatTokens &flat, const Chunk &chunk, size_t stride);
   Status run(const Executor::Call &call);
+  Result<DeviceAddress> runForward(const FlatTokens &flat, const Chunk &chunk);
   Status runChunk(const FlatTokens &flat, const Chunk &chunk,
                   std::span<const Input> inputs, std::span<Output> outputs);
   Status runDecode(const FlatTokens &flat, const Chunk &chunk,
                    std::span<const Input> inputs, std::span<Output> outputs);
+  Status scoreChunk(const FlatTokens &flat, const Chunk &chunk,
+                    std::span<float> logits);
   Status readOutputs(std::span<const Input> inputs, std::span<Output> outputs);
 };
 
@@ -121,15 +132,16 @@ int64_t Session::Content::logitsRows() const {
   return paddedCount(model().logits, maxRows, model().maxTokensPerStep);
 }
 
+/// Everything here is i32 or f32.
+Status Session::Content::allocate(DeviceBuffer &buffer, int64_t elements,
+                                  const char *label) {
+  size_t bytes = static_cast<size_t>(elements) * sizeof(int32_t);
+  ODYSSEY_ASSIGN_OR_RETURN(buffer,
+                           DeviceBuffer::allocate(device(), bytes, label));
+  return Status::success();
+}
+
 Status Session::Content::allocateBuffers() {
-  auto allocate = [&](DeviceBuffer &buffer, int64_t elements,
-                      const char *label) -> Status {
-    // Everything here is i32 or f32.
-    size_t bytes = static_cast<size_t>(elements) * sizeof(int32_t);
-    ODYSSEY_ASSIGN_OR_RETURN(buffer,
-                             DeviceBuffer::allocate(device(), bytes, label));
-    return Status::success();
-  };
   staging.resize(kInputArrays * arrayStride(model().maxTokensPerStep));
   ODYSSEY_RETURN_IF_ERROR(allocate(
       buffers.inputs, static_cast<int64_t>(staging.size()), "step inputs"));
@@ -139,6 +151,16 @@ Status Session::Content::allocateBuffers() {
   ODYSSEY_RETURN_IF_ERROR(
       allocate(buffers.logits, logitsRows() * model().vocabulary, "logits"));
   return allocate(buffers.nextToken, logitsRows(), "next_token");
+}
+
+/// Nothing to do from the second time on.
+Status Session::Content::allocateScoring() {
+  if (buffers.scoredToken.address() != 0)
+    return Status::success();
+  constexpr auto rows = static_cast<int64_t>(kScoredRows);
+  ODYSSEY_RETURN_IF_ERROR(
+      allocate(buffers.scoredLogits, rows * model().vocabulary, "logits"));
+  return allocate(buffers.scoredToken, rows, "next_token");
 }
 
 Result<Sequence *> Session::Content::find(SequenceId id) {
@@ -270,10 +292,10 @@ Status Session::Content::readOutputs(std::span<const Input> inputs,
   return Status::success();
 }
 
-/// Runs a chunk, and computes the outputs of the inputs that end in it.
-Status Session::Content::runChunk(const FlatTokens &flat, const Chunk &chunk,
-                                  std::span<const Input> inputs,
-                                  std::span<Output> outputs) {
+/// Computes the state `hidden` of a chunk. Returns where its rows stand on the
+/// device.
+Result<DeviceAddress> Session::Content::runForward(const FlatTokens &flat,
+                                                   const Chunk &chunk) {
   size_t stride = arrayStride(static_cast<int64_t>(chunk.count));
   ODYSSEY_RETURN_IF_ERROR(uploadChunk(flat, chunk, stride));
   auto array = [&](size_t index) {
@@ -283,18 +305,47 @@ Status Session::Content::runChunk(const FlatTokens &flat, const Chunk &chunk,
                               buffers.pageTable.address()};
   ODYSSEY_RETURN_IF_ERROR(run(
       {model().forward, forwardInputs, {}, static_cast<int64_t>(chunk.count)}));
+  return array(3);
+}
+
+/// Runs a chunk, and computes the outputs of the inputs that end in it.
+Status Session::Content::runChunk(const FlatTokens &flat, const Chunk &chunk,
+                                  std::span<const Input> inputs,
+                                  std::span<Output> outputs) {
+  ODYSSEY_ASSIGN_OR_RETURN(DeviceAddress chunkRows, runForward(flat, chunk));
   std::array logitsOutputs = {buffers.logits.address(),
                               buffers.nextToken.address()};
   for (size_t begin = 0; begin < chunk.rows.size();
        begin += static_cast<size_t>(maxRows)) {
     size_t count =
         std::min(static_cast<size_t>(maxRows), chunk.rows.size() - begin);
-    std::array rows = {array(3) + begin * sizeof(int32_t)};
+    std::array rows = {chunkRows + begin * sizeof(int32_t)};
     ODYSSEY_RETURN_IF_ERROR(run(
         {model().logits, rows, logitsOutputs, static_cast<int64_t>(count)}));
     size_t first = chunk.firstInput + begin;
     ODYSSEY_RETURN_IF_ERROR(readOutputs(inputs.subspan(first, count),
                                         outputs.subspan(first, count)));
+  }
+  return Status::success();
+}
+
+/// Runs a chunk, and computes the logits of its rows.
+Status Session::Content::scoreChunk(const FlatTokens &flat, const Chunk &chunk,
+                                    std::span<float> logits) {
+  ODYSSEY_ASSIGN_OR_RETURN(DeviceAddress chunkRows, runForward(flat, chunk));
+  std::array outputs = {buffers.scoredLogits.address(),
+                        buffers.scoredToken.address()};
+  auto maxRows = std::min(
+      kScoredRows, static_cast<size_t>(function(model().logits).maxTokens()));
+  for (size_t begin = 0; begin < chunk.rows.size(); begin += maxRows) {
+    size_t count = std::min(maxRows, chunk.rows.size() - begin);
+    std::array rows = {chunkRows + begin * sizeof(int32_t)};
+    ODYSSEY_RETURN_IF_ERROR(
+        run({model().logits, rows, outputs, static_cast<int64_t>(count)}));
+    auto part = logits.first(count * static_cast<size_t>(model().vocabulary));
+    ODYSSEY_RETURN_IF_ERROR(device().copyToHost(
+        part.data(), buffers.scoredLogits.address(), part.size_bytes()));
+    logits = logits.subspan(part.size());
   }
   return Status::success();
 }
@@ -409,6 +460,35 @@ Session::step(std::span<const Input> inputs) {
     content->sequences[static_cast<size_t>(input.sequence)].length +=
         static_cast<int64_t>(input.tokens.size());
   return outputs;
+}
+
+Result<std::vector<float>> Session::score(SequenceId sequence,
+                                          std::span<const int32_t> tokens,
+                                          size_t first) {
+  if (first >= tokens.size())
+    return invalidArgument("logits from token " + std::to_string(first) +
+                           " on of " + std::to_string(tokens.size()));
+  std::array inputs = {Input{sequence, tokens}};
+  ODYSSEY_RETURN_IF_ERROR(content->allocateScoring());
+  ODYSSEY_RETURN_IF_ERROR(content->reservePages(inputs));
+  ODYSSEY_RETURN_IF_ERROR(content->uploadPageTable());
+  FlatTokens flat = content->flatten(inputs);
+
+  size_t vocabulary = static_cast<size_t>(model().vocabulary);
+  size_t maxTokens = static_cast<size_t>(model().maxTokensPerStep);
+  std::vector<float> logits((tokens.size() - first) * vocabulary);
+  std::span<float> rest = logits;
+  for (size_t begin = 0; begin < flat.size(); begin += maxTokens) {
+    Chunk chunk{begin, std::min(maxTokens, flat.size() - begin), 0, {}};
+    size_t end = begin + chunk.count;
+    for (size_t token = std::clamp(first, begin, end); token < end; ++token)
+      chunk.rows.push_back(static_cast<int32_t>(token - begin));
+    ODYSSEY_RETURN_IF_ERROR(content->scoreChunk(flat, chunk, rest));
+    rest = rest.subspan(chunk.rows.size() * vocabulary);
+  }
+  content->sequences[static_cast<size_t>(sequence)].length +=
+      static_cast<int64_t>(tokens.size());
+  return logits;
 }
 
 void Session::collectKernelTimes(KernelTimes *times) { content->times = times; }

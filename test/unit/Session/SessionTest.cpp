@@ -76,6 +76,39 @@ TEST_F(SessionTest, DecodesOneTokenAfterTheOther) {
     stepAndCheck({{a, {token}}});
 }
 
+TEST_F(SessionTest, ScoreGivesTheLogitsOfEveryToken) {
+  // 21 tokens take three steps, and each some calls of the logits function.
+  std::vector<int32_t> tokens = iota(3, 21);
+  auto vocabulary = static_cast<size_t>(options.vocabulary);
+  for (size_t first : {0u, 5u, 8u, 20u}) {
+    SequenceId a = add();
+    auto logits = session->score(a, tokens, first);
+    ASSERT_TRUE(logits.ok()) << logits.status().message();
+    ASSERT_EQ(logits->size(), (tokens.size() - first) * vocabulary);
+    for (size_t i = first; i < tokens.size(); ++i) {
+      auto row = std::span(*logits).subspan((i - first) * vocabulary);
+      int32_t next = toyNextToken(std::span(tokens).first(i + 1), options);
+      EXPECT_EQ(row[size_t(next)], 0.0f) << "after token " << i;
+    }
+    // The sequence goes on from there.
+    histories[a] = tokens;
+    stepAndCheck({{a, {11}}});
+    ASSERT_TRUE(session->removeSequence(a).ok());
+    histories.clear();
+  }
+}
+
+TEST_F(SessionTest, ScoreRefusesWhatAStepRefuses) {
+  SequenceId a = add();
+  EXPECT_THAT(session->score(a, iota(3, 4), 4).status().message(),
+              HasSubstr("from token 4 on of 4"));
+  EXPECT_EQ(session->score(a, iota(3, 41)).status().code(),
+            StatusCode::ResourceExhausted);
+  EXPECT_EQ(session->score(a, std::vector<int32_t>{64}).status().code(),
+            StatusCode::InvalidArgument);
+  EXPECT_EQ(*session->length(a), 0);
+}
+
 TEST_F(SessionTest, PrefillLongerThanAStepRunsInChunks) {
   SequenceId a = add();
   stepAndCheck({{a, iota(3, 21)}});

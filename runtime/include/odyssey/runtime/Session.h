@@ -72,6 +72,13 @@ public:
   /// sequence has changed.
   Result<std::vector<Output>> step(std::span<const Input> inputs);
 
+  /// Appends tokens to one sequence, as `step` does, and returns the logits
+  /// after tokens[first] and after every later one: [tokens - first,
+  /// vocabulary]. This is how a text is scored; `first` is below the number of
+  /// tokens.
+  Result<std::vector<float>>
+  score(SequenceId sequence, std::span<const int32_t> tokens, size_t first = 0);
+
   /// From now on, adds the time of every kernel to `times`, which makes steps
   /// slower; null ends that.
   void collectKernelTimes(KernelTimes *times);
