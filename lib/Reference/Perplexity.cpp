@@ -24,30 +24,46 @@ double odyssey::reference::tokenLoss(std::span<const float> logits,
   return std::log(sum) + largest - static_cast<double>(logits[token]);
 }
 
+std::vector<Window>
+odyssey::reference::cutWindows(std::span<const int32_t> tokens,
+                               const PerplexityOptions &options) {
+  int64_t total = static_cast<int64_t>(tokens.size());
+  int64_t prefix = options.bos ? 1 : 0;
+  int64_t width = options.context - prefix;
+  assert(options.context >= 2 && options.stride >= 1 &&
+         options.stride <= width);
+  std::vector<Window> windows;
+  int64_t scored = 0; // tokens[0, scored) have had their turn
+  for (int64_t begin = 0; scored < total; begin += options.stride) {
+    int64_t end = std::min(begin + width, total);
+    Window window;
+    if (options.bos)
+      window.tokens.push_back(*options.bos);
+    window.tokens.insert(window.tokens.end(), tokens.begin() + begin,
+                         tokens.begin() + end);
+    // Without BOS the window's first token has nothing before it.
+    window.firstScored = std::max(scored - begin + prefix, int64_t(1));
+    window.end = scored = end;
+    if (window.scored() > 0)
+      windows.push_back(std::move(window));
+  }
+  return windows;
+}
+
 PerplexityResult
 odyssey::reference::measurePerplexity(const SequenceLogits &logits,
                                       std::span<const int32_t> tokens,
                                       const PerplexityOptions &options) {
-  assert(options.context >= 2 && options.stride >= 1);
-  int64_t total = static_cast<int64_t>(tokens.size());
-  int64_t prefix = options.bos ? 1 : 0;
-  int64_t width = options.context - prefix;
   PerplexityResult result;
-  int64_t scored = 0; // tokens[0, scored) have had their turn
-  for (int64_t begin = 0; scored < total; begin += options.stride) {
-    int64_t end = std::min(begin + width, total);
-    std::vector<int32_t> window;
-    if (options.bos)
-      window.push_back(*options.bos);
-    window.insert(window.end(), tokens.begin() + begin, tokens.begin() + end);
-    Matrix rows = logits(window);
-    // Without BOS the window's first token has nothing before it.
-    for (int64_t i = std::max(scored, begin + 1 - prefix); i < end; ++i) {
-      result.loss += tokenLoss(rows.row(i - begin + prefix - 1), tokens[i]);
-      ++result.tokens;
-    }
-    scored = end;
-    if (options.progress && !options.progress(scored, total))
+  for (const Window &window : cutWindows(tokens, options)) {
+    std::optional<Matrix> rows = logits(window.tokens, window.firstScored - 1);
+    if (!rows)
+      break;
+    for (int64_t row = 0; row < window.scored(); ++row)
+      result.loss += tokenLoss(rows->row(row), window.target(row));
+    result.tokens += window.scored();
+    if (options.progress &&
+        !options.progress(window.end, static_cast<int64_t>(tokens.size())))
       break;
   }
   return result;

@@ -23,7 +23,7 @@ public:
         caches(config.numLayers) {}
   virtual ~Implementation() = default;
 
-  Matrix append(std::span<const int32_t> tokens);
+  Matrix append(std::span<const int32_t> tokens, int64_t first);
   void reset();
 
   const ModelConfig config;
@@ -33,8 +33,9 @@ public:
   int64_t position = 0;
 
 protected:
-  /// The logits of `tokens`, which stand at `position` and after.
-  virtual Matrix run(std::span<const int32_t> tokens) = 0;
+  /// The logits of tokens[first] and after. The tokens stand at `position` and
+  /// after.
+  virtual Matrix run(std::span<const int32_t> tokens, int64_t first) = 0;
 
   void observe(const std::string &name, const Matrix &value) const {
     if (observer)
@@ -50,7 +51,8 @@ protected:
   std::abort();
 }
 
-Matrix ReferenceModel::Implementation::append(std::span<const int32_t> tokens) {
+Matrix ReferenceModel::Implementation::append(std::span<const int32_t> tokens,
+                                              int64_t first) {
   int64_t end = position + static_cast<int64_t>(tokens.size());
   if (end > config.maxContext)
     fail(std::to_string(end) + " tokens exceed the context of " +
@@ -60,7 +62,7 @@ Matrix ReferenceModel::Implementation::append(std::span<const int32_t> tokens) {
       fail("token " + std::to_string(token) + " is not in the vocabulary of " +
            std::to_string(config.vocabSize));
   steps.reserve(end);
-  Matrix logits = run(tokens);
+  Matrix logits = run(tokens, first);
   position = end;
   return logits;
 }
@@ -88,7 +90,7 @@ public:
         weights(std::move(weights)) {}
 
 protected:
-  Matrix run(std::span<const int32_t> tokens) override;
+  Matrix run(std::span<const int32_t> tokens, int64_t first) override;
 
 private:
   using Layer = typename Weights<Linear>::Layer;
@@ -178,13 +180,16 @@ void ReferenceModel::Typed<Linear>::runLayer(const Layer &layer, int64_t index,
 }
 
 template <typename Linear>
-Matrix ReferenceModel::Typed<Linear>::run(std::span<const int32_t> tokens) {
+Matrix ReferenceModel::Typed<Linear>::run(std::span<const int32_t> tokens,
+                                          int64_t first) {
   Matrix x = embed(tokens);
   observe("model.embed_tokens", x);
   for (int64_t index = 0; index < config.numLayers; ++index)
     runLayer(weights.layers[index], index, x);
   Matrix h = steps.normalize(x, weights.finalNorm);
   observe("model.norm", h);
+  h.values.erase(h.values.begin(), h.values.begin() + first * h.columns);
+  h.rows -= first;
   Matrix logits =
       multiply(h, weights.lmHead.empty() ? weights.embedding : weights.lmHead,
                config.vocabSize, threads);
@@ -213,12 +218,12 @@ const ModelConfig &ReferenceModel::config() const {
   return implementation->config;
 }
 
-Matrix ReferenceModel::prefill(std::span<const int32_t> tokens) {
-  return implementation->append(tokens);
+Matrix ReferenceModel::prefill(std::span<const int32_t> tokens, int64_t first) {
+  return implementation->append(tokens, first);
 }
 
 std::vector<float> ReferenceModel::decode(int32_t token) {
-  return implementation->append({&token, 1}).values;
+  return implementation->append({&token, 1}, 0).values;
 }
 
 int64_t ReferenceModel::position() const { return implementation->position; }

@@ -51,9 +51,10 @@ using Fp32Weights = Weights<Fp32Linear>;
 /// Norms, biases, embedding and lmHead hold fp16 values.
 using W4A8Weights = Weights<W4A8Linear>;
 
-/// Sees values as they are computed, a row for each token of the call. Names
-/// are those of Hugging Face's modules, prefixed by "model.layers.N." where
-/// they are of a layer; inputs of linears are marked *:
+/// Sees values as they are computed, a row for each token of the call (of
+/// lm_head, for those whose logits are asked for). Names are those of Hugging
+/// Face's modules, prefixed by "model.layers.N." where they are of a layer;
+/// inputs of linears are marked *:
 ///
 ///   model.embed_tokens
 ///     input_layernorm *
@@ -86,9 +87,9 @@ public:
 
   const ModelConfig &config() const;
 
-  /// Appends `tokens` to the sequence. Returns the logits of every one of
-  /// them: [tokens, vocabSize].
-  Matrix prefill(std::span<const int32_t> tokens);
+  /// Appends `tokens` to the sequence. Returns the logits of tokens[first] and
+  /// of every later one: [tokens - first, vocabSize].
+  Matrix prefill(std::span<const int32_t> tokens, int64_t first = 0);
 
   /// Appends one token. Returns its logits.
   std::vector<float> decode(int32_t token);

@@ -18,9 +18,13 @@ namespace {
 class UnigramModel {
 public:
   SequenceLogits logits() {
-    return [this](std::span<const int32_t> tokens) {
+    return [this](std::span<const int32_t> tokens,
+                  int64_t first) -> std::optional<Matrix> {
       windows.emplace_back(tokens.begin(), tokens.end());
-      Matrix result(static_cast<int64_t>(tokens.size()), 4);
+      firsts.push_back(first);
+      if (windows.size() > worksFor)
+        return std::nullopt;
+      Matrix result(static_cast<int64_t>(tokens.size()) - first, 4);
       for (int64_t t = 0; t < result.rows; ++t)
         for (int64_t v = 0; v < 4; ++v)
           result.row(t)[v] = static_cast<float>(std::log(weights[v]) + 10);
@@ -30,6 +34,9 @@ public:
 
   const double weights[4] = {0.5, 0.25, 0.125, 0.125};
   std::vector<std::vector<int32_t>> windows;
+  std::vector<int64_t> firsts;
+  /// Calls that succeed.
+  size_t worksFor = 1000;
 };
 
 } // namespace
@@ -56,9 +63,9 @@ TEST(Perplexity, Windows) {
   PerplexityOptions options;
   options.context = options.stride = 3;
   PerplexityResult result = measurePerplexity(model.logits(), tokens, options);
-  EXPECT_THAT(model.windows, ElementsAre(ElementsAre(0, 1, 2),
-                                         ElementsAre(3, 0, 1), ElementsAre(2)));
-  // 1 and 2; 0 and 1; the last window has nothing to predict.
+  // The last token is alone in its window: nothing to predict there.
+  EXPECT_THAT(model.windows,
+              ElementsAre(ElementsAre(0, 1, 2), ElementsAre(3, 0, 1)));
   EXPECT_EQ(result.tokens, 4);
   EXPECT_NEAR(result.loss, std::log(4 * 8 * 2 * 4), 1e-6);
 }
@@ -72,6 +79,8 @@ TEST(Perplexity, OverlapCountsOnce) {
   PerplexityResult result = measurePerplexity(model.logits(), tokens, options);
   EXPECT_THAT(model.windows,
               ElementsAre(ElementsAre(0, 1, 2, 3), ElementsAre(2, 3, 0, 1)));
+  // Of the second window only the two tokens that the first has not.
+  EXPECT_THAT(model.firsts, ElementsAre(0, 1));
   EXPECT_EQ(result.tokens, 5);
   EXPECT_NEAR(result.loss, std::log(4 * 8 * 8 * 2 * 4), 1e-6);
 }
@@ -102,4 +111,14 @@ TEST(Perplexity, ProgressStops) {
   };
   EXPECT_EQ(measurePerplexity(model.logits(), tokens, options).tokens, 8);
   EXPECT_THAT(seen, ElementsAre(5, 10));
+}
+
+TEST(Perplexity, FailureStops) {
+  UnigramModel model;
+  model.worksFor = 1;
+  std::vector<int32_t> tokens(20);
+  PerplexityOptions options;
+  options.context = options.stride = 5;
+  EXPECT_EQ(measurePerplexity(model.logits(), tokens, options).tokens, 4);
+  EXPECT_EQ(model.windows.size(), 2u);
 }

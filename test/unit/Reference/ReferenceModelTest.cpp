@@ -215,6 +215,16 @@ TEST_F(ReferenceModelTest, DecodeContinuesPrefill) {
   check(w4a8, 0);
 }
 
+TEST_F(ReferenceModelTest, LogitsFromATokenOn) {
+  ReferenceModel all(fp32Weights()), some(fp32Weights());
+  Matrix whole = all.prefill(tokens), part = some.prefill(tokens, 3);
+  ASSERT_EQ(part.rows, whole.rows - 3);
+  for (int64_t row = 0; row < part.rows; ++row)
+    for (int64_t i = 0; i < part.columns; ++i)
+      ASSERT_NEAR(part.row(row)[i], whole.row(row + 3)[i], 2e-4);
+  EXPECT_EQ(some.position(), all.position());
+}
+
 TEST_F(ReferenceModelTest, ThreadsDoNotMatter) {
   W4A8Weights weights = w4a8Weights();
   ReferenceModel one(weights, 1), three(weights, 3);
