@@ -7,6 +7,8 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "ProgressLine.h"
+
 #include "odyssey/Frontend/Checkpoint/Checkpoint.h"
 #include "odyssey/Frontend/Checkpoint/QuantizedCheckpoint.h"
 #include "odyssey/Quantize/CalibrationText.h"
@@ -15,11 +17,9 @@
 #include "odyssey/runtime/Tokenizer.h"
 
 #include "llvm/Support/CommandLine.h"
-#include "llvm/Support/Format.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/InitLLVM.h"
 #include "llvm/Support/MemoryBuffer.h"
-#include "llvm/Support/Process.h"
 #include "llvm/Support/Signals.h"
 #include "llvm/Support/WithColor.h"
 #include "llvm/Support/raw_ostream.h"
@@ -128,37 +128,6 @@ using Clock = std::chrono::steady_clock;
 double secondsSince(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
-
-/// One line of the terminal, rewritten: the share done, the tensor at work and
-/// the time left.
-class ProgressLine {
-public:
-  explicit ProgressLine(bool visible) : visible(visible) {}
-  ~ProgressLine() { clear(); }
-
-  void show(llvm::StringRef tensor, double done) {
-    if (!visible)
-      return;
-    clear();
-    llvm::errs() << llvm::formatv("{0,3}% {1}", static_cast<int>(100 * done),
-                                  tensor);
-    double elapsed = secondsSince(start);
-    // Before that, an estimate is a guess.
-    if (elapsed > 2 && done > 0.01) {
-      int left = static_cast<int>(elapsed * (1 - done) / done);
-      llvm::errs() << llvm::format(", %d:%02d left", left / 60, left % 60);
-    }
-  }
-
-  void clear() {
-    if (visible)
-      llvm::errs() << "\r\x1b[K";
-  }
-
-private:
-  bool visible;
-  Clock::time_point start = Clock::now();
-};
 
 } // namespace
 
@@ -302,8 +271,7 @@ static Error run(const CommandLine &options) {
                                 "checkpoints that are"));
   QuantizeOptions quantizeOptions;
   quantizeOptions.replace = options.force;
-  ProgressLine progress(!options.quiet &&
-                        llvm::sys::Process::StandardErrIsDisplayed());
+  ProgressLine progress(options.quiet);
   quantizeOptions.progress = [&](llvm::StringRef tensor, double done) {
     progress.show(tensor, done);
     return !interrupted;
