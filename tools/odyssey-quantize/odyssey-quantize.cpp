@@ -8,6 +8,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "ProgressLine.h"
+#include "ReportFile.h"
 
 #include "odyssey/Frontend/Checkpoint/Checkpoint.h"
 #include "odyssey/Frontend/Checkpoint/QuantizedCheckpoint.h"
@@ -20,12 +21,14 @@
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/InitLLVM.h"
 #include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/Path.h"
 #include "llvm/Support/Signals.h"
 #include "llvm/Support/WithColor.h"
 #include "llvm/Support/raw_ostream.h"
 
 #include <chrono>
 #include <csignal>
+#include <optional>
 
 using namespace odyssey;
 namespace cl = llvm::cl;
@@ -47,8 +50,9 @@ cl::OptionCategory behaviour("Behaviour");
 struct NameReservation {
   NameReservation() {
     for (llvm::StringRef name :
-         {"o", "force", "recipe", "group-size", "act-order", "requantize",
-          "calibration", "samples", "sequence-length", "threads", "quiet"})
+         {"o", "force", "report", "recipe", "group-size", "act-order",
+          "requantize", "calibration", "samples", "sequence-length", "threads",
+          "quiet"})
       if (cl::Option *other = cl::getRegisteredOptions().lookup(name))
         other->removeArgument();
   }
@@ -69,6 +73,12 @@ struct CommandLine {
                       cl::desc("Replace FOLDER if it is empty or a quantized "
                                "checkpoint"),
                       cl::cat(inputOutput)};
+
+  cl::opt<std::string> reportPath{
+      "report",
+      cl::desc("Web page to write: errors, clipping factors and outlier "
+               "channels of every layer"),
+      cl::value_desc("FILE.html"), cl::cat(inputOutput)};
 
   cl::opt<Recipe> recipe{
       "recipe",
@@ -214,6 +224,47 @@ static void printReport(const LinearReport &report) {
   llvm::outs() << (last ? cell + "\n" : llvm::formatv("{0,-11}", cell).str());
 }
 
+static llvm::StringRef recipeName(Recipe recipe) {
+  switch (recipe) {
+  case Recipe::RoundToNearest:
+    return "rtn";
+  case Recipe::Clip:
+    return "lwc";
+  case Recipe::Compensate:
+    return "gptq";
+  case Recipe::ClipAndCompensate:
+    return "lwc+gptq";
+  }
+  llvm_unreachable("not a recipe");
+}
+
+/// The page but for its linears.
+static ReportPage beginPage(const CommandLine &options,
+                            const CalibrationSamples &samples) {
+  ReportPage page;
+  page.title = llvm::sys::path::filename(options.checkpointPath).str();
+  size_t tokens = 0;
+  for (const std::vector<int32_t> &sample : samples)
+    tokens += sample.size();
+  std::string text = "built-in text";
+  if (!options.calibrationPath.empty())
+    text = llvm::sys::path::filename(options.calibrationPath).str();
+  page.facts = {
+      {"recipe", (recipeName(options.recipe) +
+                  (options.actOrder ? ", in the order of activations" : ""))
+                     .str()},
+      {"weights", options.groupSize == 0
+                      ? "4 bits, one scale per output channel"
+                      : llvm::formatv("4 bits, one scale per output channel, "
+                                      "multiplied in groups of {0}",
+                                      options.groupSize.getValue())
+                            .str()},
+      {"calibration", llvm::formatv("{0}, {1} samples, {2} tokens", text,
+                                    samples.size(), tokens)},
+  };
+  return page;
+}
+
 /// Rounds the weights by the recipe. `quantized` says that they are rounded
 /// already.
 static Expected<QuantizeSummary> quantize(const CommandLine &options,
@@ -235,7 +286,26 @@ static Expected<QuantizeSummary> quantize(const CommandLine &options,
       return samples.takeError();
     quantizeOptions.calibration = std::move(*samples);
   }
-  return quantizeCheckpoint(**checkpoint, options.outputPath, quantizeOptions);
+  Expected<std::optional<ReportFile>> reportFile =
+      ReportFile::create(options.reportPath);
+  if (!reportFile)
+    return reportFile.takeError();
+  ReportPage page = beginPage(options, quantizeOptions.calibration);
+  quantizeOptions.report =
+      [&, print = quantizeOptions.report](const LinearReport &report) {
+        if (*reportFile)
+          page.linears.push_back(report);
+        if (print)
+          print(report);
+      };
+  Expected<QuantizeSummary> summary =
+      quantizeCheckpoint(**checkpoint, options.outputPath, quantizeOptions);
+  if (!summary)
+    return summary.takeError();
+  if (*reportFile)
+    if (Error error = (*reportFile)->finish(page))
+      return error;
+  return summary;
 }
 
 /// Keeps integers and scales, which no recipe can then change.
@@ -245,7 +315,8 @@ convert(const CommandLine &options, const QuantizeOptions &quantizeOptions) {
        {static_cast<const cl::Option *>(&options.recipe),
         static_cast<const cl::Option *>(&options.groupSize),
         static_cast<const cl::Option *>(&options.actOrder),
-        static_cast<const cl::Option *>(&options.calibrationPath)})
+        static_cast<const cl::Option *>(&options.calibrationPath),
+        static_cast<const cl::Option *>(&options.reportPath)})
     if (option->getNumOccurrences() > 0)
       return llvm::createFileError(
           options.checkpointPath,
@@ -321,6 +392,11 @@ int main(int argc, char **argv) {
       options.groupSize != 64 && options.groupSize != 128) {
     llvm::WithColor::error(llvm::errs(), "odyssey-quantize")
         << "--group-size must be 128, 64 or 32\n";
+    return exitUsage;
+  }
+  if (options.recipe == Recipe::RoundToNearest && !options.reportPath.empty()) {
+    llvm::WithColor::error(llvm::errs(), "odyssey-quantize")
+        << "--report is about what calibration sees, and 'rtn' has none\n";
     return exitUsage;
   }
   stopOnInterrupt();
