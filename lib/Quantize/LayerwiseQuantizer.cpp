@@ -575,6 +575,7 @@ Error Walk::run() {
     layer.prefix = "model.layers." + std::to_string(index) + ".";
     if (Error error = quantizeLayer(layer))
       return error;
+    checkpoint.releasePages();
   }
   return Error::success();
 }

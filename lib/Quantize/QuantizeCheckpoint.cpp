@@ -169,6 +169,7 @@ Error Quantizer::convertTensors() {
         double share = calibrates() ? 0 : static_cast<double>(done) / total;
         if (Error error = reportProgress(model.name, share))
           return error;
+        checkpoint.releasePages();
         done += tensor.size();
         if (!isLinear)
           return convert(tensor, &Quantizer::roundRowsToHalf);

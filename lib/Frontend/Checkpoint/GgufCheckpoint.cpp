@@ -29,6 +29,8 @@ public:
 
   Error read();
 
+  void releasePages() const override { file->releasePages(); }
+
 private:
   Error readArchitecture();
   Error readConfig();

@@ -18,6 +18,11 @@ class HuggingFaceCheckpoint : public Checkpoint {
 public:
   Error read(StringRef folder);
 
+  void releasePages() const override {
+    for (const auto &shard : weights.shards())
+      shard->releasePages();
+  }
+
 private:
   Error readTensors();
 

@@ -83,6 +83,11 @@ public:
   /// All of the tensor `name`, row-major.
   llvm::Expected<std::vector<float>> readF32(llvm::StringRef name) const;
 
+  /// Lets go of the mapped pages that were read, which otherwise count as
+  /// memory of this process while there is room. They come back when read
+  /// again.
+  virtual void releasePages() const {}
+
   /// The tokenizer as files to be kept beside the model. The first is the
   /// tokenizer itself: tokenizer.json, tokenizer.model, or tokenizer.gguf.
   llvm::ArrayRef<TokenizerFile> tokenizerFiles() const { return tokenizer; }

@@ -10,6 +10,7 @@
 #ifndef ODYSSEY_FRONTEND_CHECKPOINT_GGUF_H
 #define ODYSSEY_FRONTEND_CHECKPOINT_GGUF_H
 
+#include "odyssey/Frontend/Checkpoint/MappedPages.h"
 #include "odyssey/Frontend/Checkpoint/StorageType.h"
 
 #include "llvm/ADT/ArrayRef.h"
@@ -72,6 +73,9 @@ public:
   /// The same over bytes in memory. `name` stands in the errors.
   static llvm::Expected<std::unique_ptr<GgufFile>>
   create(std::unique_ptr<llvm::MemoryBuffer> buffer, llvm::StringRef name);
+
+  /// As Checkpoint::releasePages.
+  void releasePages() const { odyssey::releasePages(*buffer); }
 
   llvm::ArrayRef<GgufEntry> entries() const { return allEntries; }
   llvm::ArrayRef<GgufTensor> tensors() const { return allTensors; }

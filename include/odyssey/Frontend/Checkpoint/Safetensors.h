@@ -9,6 +9,7 @@
 #ifndef ODYSSEY_FRONTEND_CHECKPOINT_SAFETENSORS_H
 #define ODYSSEY_FRONTEND_CHECKPOINT_SAFETENSORS_H
 
+#include "odyssey/Frontend/Checkpoint/MappedPages.h"
 #include "odyssey/Frontend/Checkpoint/TensorSource.h"
 
 #include "llvm/ADT/ArrayRef.h"
@@ -44,6 +45,9 @@ public:
   /// The same over bytes in memory. `name` stands in the errors.
   static llvm::Expected<std::unique_ptr<SafetensorsReader>>
   create(std::unique_ptr<llvm::MemoryBuffer> buffer, llvm::StringRef name);
+
+  /// As Checkpoint::releasePages.
+  void releasePages() const { odyssey::releasePages(*buffer); }
 
   /// In the order of the file's bytes.
   llvm::ArrayRef<SafetensorsTensor> tensors() const { return allTensors; }
