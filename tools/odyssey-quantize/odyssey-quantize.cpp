@@ -103,8 +103,9 @@ struct CommandLine {
   cl::opt<bool> actOrder{
       "act-order",
       cl::desc("GPTQ rounds the input channels in the order of falling "
-               "activations instead of their own; costs nothing at run time"),
-      cl::cat(method)};
+               "activations instead of their own, which costs nothing at run "
+               "time (default); --act-order=false for their own"),
+      cl::init(true), cl::cat(method)};
 
   cl::opt<bool> requantize{
       "requantize",
@@ -118,8 +119,10 @@ struct CommandLine {
       cl::value_desc("FILE"), cl::cat(calibration)};
 
   cl::opt<unsigned> samples{
-      "samples", cl::desc("Sequences to take from it (default 64)"),
-      cl::value_desc("N"), cl::init(64), cl::cat(calibration)};
+      "samples",
+      cl::desc("Sequences to take from it (default: as many as make 32768 "
+               "tokens, which is 64 of 512)"),
+      cl::value_desc("N"), cl::init(0), cl::cat(calibration)};
 
   cl::opt<unsigned> sequenceLength{
       "sequence-length", cl::desc("Tokens of a sequence (default 512)"),
@@ -152,6 +155,9 @@ static void stopOnInterrupt() {
 static llvm::raw_ostream &warn() {
   return llvm::WithColor::warning(llvm::errs(), "odyssey-quantize");
 }
+
+/// Tokens to calibrate on by default.
+static constexpr int64_t defaultTokens = 64 * 512;
 
 static Expected<CalibrationSamples>
 readCalibration(const CommandLine &options, const Checkpoint &checkpoint) {
@@ -190,18 +196,22 @@ readCalibration(const CommandLine &options, const Checkpoint &checkpoint) {
           "the tokenizer has the token " + llvm::Twine(token) +
           ", and the model a vocabulary of " + llvm::Twine(config.vocabSize));
   SampleOptions sampleOptions;
-  sampleOptions.samples = options.samples;
   sampleOptions.sequenceLength =
       std::min<int64_t>(options.sequenceLength, config.maxContext);
+  sampleOptions.samples =
+      options.samples.getNumOccurrences()
+          ? options.samples
+          : std::max<int64_t>(1, defaultTokens / sampleOptions.sequenceLength);
   if (config.addBos && config.bosId)
     sampleOptions.bos = static_cast<int32_t>(*config.bosId);
   Expected<CalibrationSamples> samples = cutSamples(*tokens, sampleOptions);
   if (!samples)
     return llvm::createFileError(name, samples.takeError());
   if (!options.quiet && !options.calibrationPath.empty() &&
-      samples->size() < options.samples)
+      static_cast<int64_t>(samples->size()) < sampleOptions.samples)
     warn() << name << " has " << tokens->size() << " tokens, enough for "
-           << samples->size() << " of " << options.samples << " samples\n";
+           << samples->size() << " of " << sampleOptions.samples
+           << " samples\n";
   return samples;
 }
 
@@ -251,7 +261,7 @@ static ReportPage beginPage(const CommandLine &options,
     text = llvm::sys::path::filename(options.calibrationPath).str();
   page.facts = {
       {"recipe", (recipeName(options.recipe) +
-                  (options.actOrder ? ", in the order of activations" : ""))
+                  (options.actOrder ? "" : ", without --act-order"))
                      .str()},
       {"weights", options.groupSize == 0
                       ? "4 bits, one scale per output channel"
@@ -383,7 +393,8 @@ int main(int argc, char **argv) {
           "integers and scales.\n",
           &llvm::errs()))
     return exitUsage;
-  if (options.samples == 0 || options.sequenceLength < 2) {
+  if ((options.samples.getNumOccurrences() && options.samples == 0) ||
+      options.sequenceLength < 2) {
     llvm::WithColor::error(llvm::errs(), "odyssey-quantize")
         << "--samples must be 1 or more, --sequence-length 2 or more\n";
     return exitUsage;

@@ -37,7 +37,7 @@ namespace odyssey {
 struct GptqOptions {
   /// Rounds input channels in the order of falling H_kk instead of their own:
   /// those that matter most first, while much is left to make up for them.
-  bool activationOrder = false;
+  bool activationOrder = true;
   /// What is added to the diagonal of H, as a share of its mean. Where the
   /// factorization fails it is tried again with ten times as much.
   double damping = 0.01;
