@@ -1,18 +1,21 @@
 """Measures the quantization recipes and writes the tables of docs/quantization.md.
 
 usage: quantization_tables.py --bin FOLDER --data FOLDER --work FOLDER [--smollm2 FILE] [--page FILE]
-                              [--only TEXT] [--again] [--list]
+                              [--groups SIZES] [--only PATTERN] [--again] [--list] [--reference]
 
 A row is one model, one text, one recipe and one group size. It is quantized with a calibration text of the same kind,
 compiled, and its bundle measured in the emulator; fp32 is measured on the reference. What is in the work folder already
-(quantized folders, bundles, results as JSON) is not made again without --again. --only takes the rows whose name
-contains TEXT; --list prints the rows' names and commands and runs nothing.
+(quantized folders, bundles, results as JSON) is not made again without --again. --only takes the rows whose names match
+PATTERN, as a shell matches files ('SmolLM2*lwc'); --list prints the rows' names and commands and runs nothing.
+--reference measures perplexity on the W4A8 reference instead, which takes less time; where a bundle has been measured,
+that counts.
 
 With --page, the results so far go to quantization-results.json beside the page and, as tables, between the page's lines
 `<!-- table: NAME -->` and `<!-- end -->`.
 """
 
 import argparse
+import fnmatch
 import json
 import math
 import os
@@ -20,7 +23,6 @@ import re
 import shlex
 import subprocess
 import sys
-import time
 
 # Calibrated on one part of a collection, measured on another.
 TEXTS = {
@@ -75,7 +77,7 @@ class Row:
         folder = os.path.join(args.work, self.name)
         bundle = folder + ".odyssey"
         evaluate = ["--text", os.path.join(args.data, text["text"]), *text["options"], "--json"]
-        if self.last_words:
+        if self.last_words and not args.reference:
             evaluate += [LAST_WORDS[0], os.path.join(args.data, LAST_WORDS[1]), *LAST_WORDS[2:]]
         program = lambda name: os.path.join(args.bin, name)
         if self.recipe == "fp32":
@@ -86,6 +88,8 @@ class Row:
             quantize += [f"--calibration={os.path.join(args.data, text['calibration'])}"]
         if self.group:
             quantize += [f"--group-size={self.group}"]
+        if args.reference:
+            return [(folder, quantize), ("", [program("odyssey-eval"), folder, *evaluate])]
         compile = [program("odyssey-compile"), folder, "-o", bundle, "--quiet", *self.limits()]
         return [
             (folder, quantize),
@@ -107,16 +111,14 @@ def all_rows(groups):
 
 
 def measure(row, args):
-    """Runs the commands of a row. The result is the evaluation, with the seconds that each command took."""
-    seconds, output = {}, ""
+    """Runs the commands of a row. Returns what the last one prints."""
+    output = ""
     for product, command in row.commands(args):
         if product and os.path.exists(product) and not args.again:
             continue
-        start = time.monotonic()
         result = subprocess.run(command, capture_output=True, text=True)
         if result.returncode != 0:
             sys.exit(f"{shlex.join(command)}\nexits with {result.returncode}: {result.stderr}")
-        seconds[os.path.basename(command[0])] = round(time.monotonic() - start, 1)
         output = result.stdout
     evaluation = json.loads(output)
     # Paths are of one machine.
@@ -124,19 +126,21 @@ def measure(row, args):
         if part in evaluation:
             evaluation[part]["file"] = os.path.basename(evaluation[part]["file"])
     evaluation["model"] = row.model
-    return {"recipe": row.recipe, "group_size": row.group, "seconds": seconds, **evaluation}
+    return {"recipe": row.recipe, "group_size": row.group, **evaluation}
 
 
-def result_file(row, args):
-    return os.path.join(args.work, row.name + ".json")
+def result_file(row, args, reference):
+    return os.path.join(args.work, row.name + (".reference.json" if reference else ".json"))
 
 
 def read_results(rows, args):
     results = {}
     for row in rows:
-        if os.path.exists(result_file(row, args)):
-            with open(result_file(row, args), encoding="utf-8") as file:
-                results[row.name] = json.load(file)
+        for reference in (True, False):
+            path = result_file(row, args, reference)
+            if os.path.exists(path):
+                with open(path, encoding="utf-8") as file:
+                    results[row.name] = json.load(file)
     return results
 
 
@@ -166,7 +170,7 @@ def make_table(rows, results):
         text = result["text"]
         relative = math.exp(text["loss"] - fp32["text"]["loss"]) if fp32 else math.nan
         scales = "" if row.recipe == "fp32" else f"groups of {row.group}" if row.group else "per channel"
-        where = "bundle in the emulator" if "emulator" in result["device"] else "fp32 reference"
+        where = "bundle in the emulator" if "emulator" in result["device"] else result["device"]
         cells = [
             f"`{row.recipe}`" if row.recipe != "fp32" else "fp32",
             scales,
@@ -203,34 +207,36 @@ def write_page(rows, results, page):
 
 
 def main():
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for option in ("bin", "data", "work"):
         parser.add_argument(f"--{option}", required=True)
     parser.add_argument("--smollm2", default="")
     parser.add_argument("--page", default="")
-    parser.add_argument("--only", default="")
+    parser.add_argument("--only", default="*")
     parser.add_argument("--groups", default="", help="group sizes to measure as well: 128,64")
     parser.add_argument("--again", action="store_true")
     parser.add_argument("--list", action="store_true")
+    parser.add_argument("--reference", action="store_true")
     args = parser.parse_args()
     rows = all_rows([int(group) for group in args.groups.split(",") if group])
     if not args.smollm2:
         rows = [row for row in rows if row.model != "SmolLM2-135M"]
     os.makedirs(args.work, exist_ok=True)
     for row in rows:
-        if args.only not in row.name:
+        if not fnmatch.fnmatchcase(row.name, args.only):
             continue
         if args.list:
             print(row.name)
             for _, command in row.commands(args):
                 print("  " + shlex.join(command))
             continue
-        if os.path.exists(result_file(row, args)) and not args.again:
+        result_path = result_file(row, args, args.reference)
+        if os.path.exists(result_path) and not args.again:
             continue
         print(row.name, flush=True)
         result = measure(row, args)
-        print(f"  perplexity {result['text']['perplexity']:.4f}, {result['seconds']}", flush=True)
-        with open(result_file(row, args), "w", encoding="utf-8") as file:
+        print(f"  perplexity {result['text']['perplexity']:.4f}", flush=True)
+        with open(result_path, "w", encoding="utf-8") as file:
             json.dump(result, file, indent=1)
     if args.page and not args.list:
         write_page(rows, read_results(rows, args), args.page)

@@ -5,9 +5,6 @@
 #include "odyssey/Quantize/ReferenceWeights.h"
 
 #include "llvm/ADT/ArrayRef.h"
-#include <nlohmann/json.hpp>
-
-#include <fstream>
 
 using namespace odyssey;
 using namespace odyssey::eval;
@@ -35,15 +32,6 @@ public:
 
 static Status toStatus(llvm::Error error) {
   return runtime::ioError(llvm::toString(std::move(error)));
-}
-
-/// Whether `path` is a folder whose config.json says that it is quantized.
-/// What is wrong with a folder is found when it is opened.
-static bool isQuantized(const std::string &path) {
-  std::ifstream file(path + "/config.json");
-  nlohmann::json config = nlohmann::json::parse(file, nullptr,
-                                                /*allow_exceptions=*/false);
-  return config.is_object() && config.contains("quantization_config");
 }
 
 static Status takeTokenizer(Model &model, const ModelConfig &config,
