@@ -84,7 +84,8 @@ gpu.module @kernels {
 // CHECK: %[[NORMALIZED:.*]] = arith.mulf %[[SCALED]], %{{.*}} : f32
 // CHECK: %[[HALF:.*]] = arith.truncf %[[NORMALIZED]] : f32 to f16
 // CHECK: %[[WIDE:.*]] = arith.extf %[[HALF]] : f16 to f32
-// CHECK: arith.mulf %[[WIDE]], %{{.*}} : f32
+// CHECK: scf.yield %[[WIDE]] : f32
+// CHECK: arith.subf
 // CHECK: scf.for %{{.*}} = %[[WARP]] to
 // CHECK-COUNT-5: nvvm.shfl.sync bfly
 // CHECK: llvm.getelementptr %[[KW]]
