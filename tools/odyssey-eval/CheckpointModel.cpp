@@ -79,8 +79,10 @@ Result<std::unique_ptr<Model>>
 eval::openCheckpoint(const std::string &path, const ModelOptions &options) {
   auto model = std::make_unique<CheckpointModel>();
   model->path = path;
-  ODYSSEY_RETURN_IF_ERROR(isQuantized(path)
-                              ? openW4A8(*model, options.threads)
-                              : openFp32(*model, options.threads));
+  llvm::Expected<bool> quantized = QuantizedCheckpoint::isQuantized(path);
+  if (!quantized)
+    return toStatus(quantized.takeError());
+  ODYSSEY_RETURN_IF_ERROR(*quantized ? openW4A8(*model, options.threads)
+                                     : openFp32(*model, options.threads));
   return std::unique_ptr<Model>(std::move(model));
 }
