@@ -205,8 +205,8 @@ TEST_P(GroupsTest, CompensationIsThatOfScaledInputs) {
     scale[c] =
         groupableScale(channelScale(std::span(scaled).subspan(c * k, k)));
 
-  // Damping would not be the same for both.
-  GptqOptions options{.damping = 0};
+  // Neither damping nor the order of activations would be the same for both.
+  GptqOptions options{.activationOrder = false, .damping = 0};
   GptqSolver solver =
       llvm::cantFail(GptqSolver::create(statistics, options, 1));
   GptqSolver other =
