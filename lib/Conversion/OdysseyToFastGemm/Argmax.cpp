@@ -8,7 +8,9 @@ using namespace odyssey::conversion;
 
 LogicalResult conversion::emitArgmax(KernelBuilder &k, graph::ArgmaxOp op) {
   int64_t columns = op.getX().getType().getDimSize(1);
-  constexpr int64_t kThreads = 256, kWarps = kThreads / 32;
+  constexpr int64_t kThreads = 1024, kWarps = kThreads / 32;
+  // Elements that a thread reads at a time.
+  int64_t width = columns % 4 == 0 ? 4 : 1;
   Val token = k.blockIndex(0), thread = k.threadIndex();
   Val row = k.row(k.operand(0), token, columns * 4);
 
@@ -24,14 +26,19 @@ LogicalResult conversion::emitArgmax(KernelBuilder &k, graph::ArgmaxOp op) {
   };
   // -inf from index 0: a row of nothing but -inf or NaN gives 0.
   SmallVector<Val> found = k.loop(
-      thread, k.constant(columns), k.constant(kThreads),
+      thread * width, k.constant(columns), k.constant(kThreads * width),
       {k.constantF32(-std::numeric_limits<float>::infinity()), k.constant(0)},
       [&](Val i, ArrayRef<Val> best) {
-        Val value = k.load(k.f32(), k.offset(row, i << 2));
-        // i ascends, so only a greater value replaces.
-        Val greater = value > best[0];
-        return SmallVector<Val>{k.select(greater, value, best[0]),
-                                k.select(greater, i, best[1])};
+        Val values = k.load(k.vec(width, k.f32()), k.offset(row, i << 2));
+        Val greatest = best[0], index = best[1];
+        for (int64_t j = 0; j < width; ++j) {
+          // Indices ascend, so only a greater value replaces.
+          Val value = k.extract(values, j);
+          Val greater = value > greatest;
+          greatest = k.select(greater, value, greatest);
+          index = k.select(greater, i + j, index);
+        }
+        return SmallVector<Val>{greatest, index};
       });
   Best best{found[0], found[1]};
   for (int64_t mask = 16; mask > 0; mask /= 2)

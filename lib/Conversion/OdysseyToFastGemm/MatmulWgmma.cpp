@@ -594,6 +594,9 @@ void WgmmaEmitter::exchangeAndStore(const OutputTile &tile,
 }
 
 void WgmmaEmitter::consumerBarrier() {
+  // The barrier, and products behind it, want whole warps, of which some lanes
+  // come out of branches here.
+  k.create<NVVM::SyncWarpOp>(k.constant(-1).value);
   k.create<NVVM::BarrierOp>(
       TypeRange(), k.constant(1).value,
       k.constant(shape.schedule.getConsumerThreads()).value,

@@ -106,6 +106,9 @@ public:
   /// Runs `body` for each piece of the thread with its first element; pieces
   /// behind the row's end give zeros.
   RowValues map(llvm::function_ref<Val(int64_t, Val)> body);
+  /// The same for all pieces at once: `body` gets their first elements, where
+  /// the first one of the row stands for pieces behind its end.
+  RowValues mapTogether(llvm::function_ref<RowValues(ArrayRef<Val>)> body);
   RowValues load(Val pointer, int64_t strideElements);
   /// Element `firstElement` of this CTA's row.
   Val rowOf(Val pointer, int64_t strideElements, int64_t firstElement) {
@@ -210,6 +213,24 @@ RowValues RowKernel::map(llvm::function_ref<Val(int64_t, Val)> body) {
     else
       values.push_back(body(piece, first));
   }
+  return values;
+}
+
+RowValues
+RowKernel::mapTogether(llvm::function_ref<RowValues(ArrayRef<Val>)> body) {
+  SmallVector<Val> firsts, inside(parts() * tiling.rounds);
+  for (auto [piece, isIn] : llvm::enumerate(inside)) {
+    Val first = element(piece);
+    if (mayBeOutside(piece)) {
+      isIn = isInside(piece, first);
+      first = k.select(isIn, first, k.constant(0));
+    }
+    firsts.push_back(first);
+  }
+  RowValues values = body(firsts);
+  for (auto [value, isIn] : llvm::zip_equal(values, inside))
+    if (isIn.value)
+      value = k.select(isIn, value, zero());
   return values;
 }
 
@@ -378,40 +399,54 @@ RowValues mergeChunks(KernelBuilder &k, RowKernel &row, Value chunkValues) {
   Val values = k.row(k.operand(0), token, heads * chunks * d * 4);
   Val stats = k.row(k.operand(1), token, heads * chunks * 8);
   VectorType four = k.vec(4, k.f32());
-  return row.map([&](int64_t, Val first) {
+  // One more chunk of a piece: two halves of values, maximum, sum.
+  constexpr size_t kState = 4;
+  auto mergeOne = [&](ArrayRef<Val> total, Val first, Val chunk) {
     Val head = first / d;
-    Val headValues = k.offset(values, head * (chunks * d * 4) + first % d * 4);
-    Val headStats = k.offset(stats, head * (chunks * 8));
-    SmallVector<Val> init = {k.zeros(four), k.zeros(four),
-                             k.constantF32(kMinusInfinity),
-                             k.constantF32(0.0f)};
+    Val place = head * chunks + chunk;
+    Val pair = k.load(k.vec(2, k.f32()), k.offset(stats, place << 3));
+    ChunkMerge factors = mergeFactors(k, total[2], k.extract(pair, 0));
+    auto add = [&](Val before, Val part) {
+      if (!isa<VectorType>(part.type()))
+        return before * factors.total + part * factors.chunk;
+      auto spread = [&](Val factor) {
+        return k.val(k.create<vector::BroadcastOp>(four, factor.value));
+      };
+      return before * spread(factors.total) + part * spread(factors.chunk);
+    };
+    Val from = k.offset(values, place * (d * 4) + first % d * 4);
+    return std::array{add(total[0], k.load(four, from)),
+                      add(total[1], k.load(four, k.offset(from, 16))),
+                      factors.maximum, add(total[3], k.extract(pair, 1))};
+  };
+  // All pieces go through the chunks together, so that none waits for the loads
+  // of another.
+  return row.mapTogether([&](ArrayRef<Val> firsts) {
+    SmallVector<Val> init;
+    for (size_t i = 0; i < firsts.size(); ++i)
+      init.append({k.zeros(four), k.zeros(four), k.constantF32(kMinusInfinity),
+                   k.constantF32(0.0f)});
     SmallVector<Val> merged = k.loop(
         k.constant(0), count, k.constant(1), init,
-        [&](Val chunk, ArrayRef<Val> total) {
-          Val pair = k.load(k.vec(2, k.f32()), k.offset(headStats, chunk << 3));
-          ChunkMerge factors = mergeFactors(k, total[2], k.extract(pair, 0));
-          auto add = [&](Val before, Val part) {
-            if (!isa<VectorType>(part.type()))
-              return before * factors.total + part * factors.chunk;
-            auto spread = [&](Val factor) {
-              return k.val(k.create<vector::BroadcastOp>(four, factor.value));
-            };
-            return before * spread(factors.total) +
-                   part * spread(factors.chunk);
-          };
-          Val from = k.offset(headValues, chunk * (d * 4));
-          return SmallVector<Val>{
-              add(total[0], k.load(four, from)),
-              add(total[1], k.load(four, k.offset(from, 16))), factors.maximum,
-              add(total[3], k.extract(pair, 1))};
+        [&](Val chunk, ArrayRef<Val> totals) {
+          SmallVector<Val> next;
+          for (auto [i, first] : llvm::enumerate(firsts))
+            llvm::append_range(
+                next, mergeOne(totals.slice(i * kState, kState), first, chunk));
+          return next;
         });
     Val isToken = k.constant(0) < count;
-    SmallVector<Val> elements;
-    for (int64_t i = 0; i < 8; ++i) {
-      Val y = k.toF16(k.extract(merged[i / 4], i % 4) / merged[3]);
-      elements.push_back(k.select(isToken, k.toF32(y), k.constantF32(0.0f)));
+    RowValues result;
+    for (size_t piece = 0; piece < firsts.size(); ++piece) {
+      ArrayRef<Val> total = ArrayRef(merged).slice(piece * kState, kState);
+      SmallVector<Val> elements;
+      for (int64_t i = 0; i < 8; ++i) {
+        Val y = k.toF16(k.extract(total[i / 4], i % 4) / total[3]);
+        elements.push_back(k.select(isToken, k.toF32(y), k.constantF32(0.0f)));
+      }
+      result.push_back(k.vectorOf(elements));
     }
-    return k.vectorOf(elements);
+    return result;
   });
 }
 

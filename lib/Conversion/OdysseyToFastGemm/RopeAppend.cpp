@@ -1,8 +1,9 @@
 //===- RopeAppend.cpp - Rotary embedding and the KV cache -----------------===//
 //
-// One CTA a token. Its threads walk the pairs (i, i + d/2) of all query and key
-// heads and rotate them, then copy the values. Keys and values go to the page
-// of the token's position.
+// Some CTAs a token, so many that a thread has little to do: in decode a step
+// waits for this kernel in every layer. Their threads walk the pairs (i, i +
+// d/2) of all query and key heads and rotate them, then copy the values. Keys
+// and values go to the page of the token's position.
 //
 // With norms, and for a cache of 8-bit integers, a head belongs to one warp:
 // lane i holds the pairs i, i + 32, ... of it, so that the sum of squares is a
@@ -201,7 +202,11 @@ LogicalResult conversion::emitRopeAppend(KernelBuilder &k,
   int64_t lanes = byWarps ? 32 : half;
   int64_t threads =
       std::min<int64_t>(256, ((heads + cache.kvHeads) * lanes + 31) / 32 * 32);
-  Val thread = k.threadIndex();
+  constexpr int64_t mostSlices = 16;
+  int64_t slices = std::clamp<int64_t>(heads * lanes / threads, 1, mostSlices);
+  // The thread among those of all of the token's CTAs.
+  Val thread = k.threadIndex() + k.blockIndex(1) * threads;
+  threads *= slices;
 
   /// Runs `body` for each of `count` heads at `source`, one to a warp.
   auto forEachHead = [&](Val source, int64_t count,
@@ -279,6 +284,6 @@ LogicalResult conversion::emitRopeAppend(KernelBuilder &k,
     else
       appendF16();
   });
-  k.finish({1, 1, 1}, {1, 0, 0}, threads, 0);
+  k.finish({1, slices, 1}, {1, 0, 0}, threads / slices, 0);
   return success();
 }
