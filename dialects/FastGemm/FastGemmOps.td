@@ -26,25 +26,21 @@ def FastGemm_AsyncCopyOp : FastGemm_Op<"async_copy", [
     both aligned to `bytes`. With `valid`, only the first `valid` bytes are read
     and the rest is filled with zeros; 0 reads nothing. The copy belongs to the
     group that the next `fastgemm.async_commit` of this thread closes. A constant
-    `valid` of all `bytes` is canonicalized away. With `evict_first`, which is for
-    whole copies of 16 bytes that are read once, the L2 cache gives the bytes up
-    before others.
+    `valid` of all `bytes` is canonicalized away.
 
     Example:
 
     ```mlir
     fastgemm.async_copy %shared, %global, 16 : !llvm.ptr<3>, !llvm.ptr<1>
     fastgemm.async_copy %shared, %global, 16 valid %n : !llvm.ptr<3>, !llvm.ptr<1>
-    fastgemm.async_copy %shared, %global, 16 evict_first : !llvm.ptr<3>, !llvm.ptr<1>
     ```
   }];
   let arguments = (ins FastGemm_SharedPtr:$destination,
                        FastGemm_GlobalPtr:$source,
-                       I32Attr:$bytes, Optional<I32>:$valid,
-                       UnitAttr:$evict_first);
+                       I32Attr:$bytes, Optional<I32>:$valid);
   let assemblyFormat = [{
-    $destination `,` $source `,` custom<Plain>($bytes) (`valid` $valid^)?
-      (`evict_first` $evict_first^)? attr-dict `:` qualified(type($destination)) `,` qualified(type($source))
+    $destination `,` $source `,` custom<Plain>($bytes) (`valid` $valid^)? attr-dict
+      `:` qualified(type($destination)) `,` qualified(type($source))
   }];
   let hasVerifier = 1;
   let hasCanonicalizeMethod = 1;

@@ -191,17 +191,15 @@ const Op *waitAllHandler(Warp &warp, const Op *op, LaneMask mask) {
   return op + 1;
 }
 
-/// cp.async.{ca,cg}.shared.global{.L2::cache_hint}{.L2::<prefetch>}
-///     [to], [from], bytes{, source bytes}{, policy}
+/// cp.async.{ca,cg}.shared.global [to], [from], bytes{, source bytes}
 void decodeIssue(InstructionDecoder &in) {
   bool cg = in.take("cg");
   if (!cg && !in.take("ca"))
     return in.unsupportedForm();
   if ((!in.take("shared") && !in.take("shared::cta")) || !in.take("global"))
     return in.unsupportedForm();
-  bool hint = in.take("L2::cache_hint");
   in.take("L2::64B") || in.take("L2::128B") || in.take("L2::256B");
-  in.expectOperands(3 + hint, 4 + hint);
+  in.expectOperands(3, 4);
   if (in.failed())
     return;
   int64_t bytes = in.integer(in.operand(2));
@@ -218,15 +216,12 @@ void decodeIssue(InstructionDecoder &in) {
   op.b = source.a;
   op.c = in.constant(static_cast<uint64_t>(source.imm), 64);
   op.flags |= static_cast<uint32_t>(bytes) << 16;
-  // A policy changes no value, but has to be there.
-  if (hint)
-    in.use(in.operandCount() - 1, PtxType::B64);
-  bool sized = in.operandCount() == size_t(4) + hint;
-  if (sized && in.operand(3).kind == Operand::Kind::Register &&
+  if (in.operandCount() == 4 && in.operand(3).kind == Operand::Kind::Register &&
       in.builder.registerType(in.operand(3).index) == PtxType::Pred)
     return in.fail("unsupported ignore-src predicate");
-  op.rows = in.addRows({sized ? in.use(3, PtxType::U32)
-                              : in.constant(static_cast<uint64_t>(bytes), 32)});
+  op.rows = in.addRows({in.operandCount() == 4
+                            ? in.use(3, PtxType::U32)
+                            : in.constant(static_cast<uint64_t>(bytes), 32)});
   in.emit(op);
 }
 

@@ -40,55 +40,11 @@ Value packStruct(OpBuilder &builder, Location loc, Value value,
   return vector::FromElementsOp::create(builder, loc, type, elements);
 }
 
-/// Inline PTX with side effects on memory and a struct of `registers` results
-/// of 32 bits, if any.
-LLVM::InlineAsmOp inlinePtx(OpBuilder &builder, Location loc, int64_t registers,
-                            ValueRange operands, StringRef text,
-                            StringRef constraints) {
-  MLIRContext *context = builder.getContext();
-  Type result;
-  if (registers > 0)
-    result = LLVM::LLVMStructType::getLiteral(
-        context, SmallVector<Type>(registers, builder.getI32Type()));
-  else
-    result = LLVM::LLVMVoidType::get(context);
-  return LLVM::InlineAsmOp::create(
-      builder, loc, result, operands, text, constraints,
-      /*has_side_effects=*/true, /*is_align_stack=*/false,
-      LLVM::TailCallKind::None,
-      LLVM::AsmDialectAttr::get(context, LLVM::AsmDialect::AD_ATT),
-      /*operand_attrs=*/ArrayAttr());
-}
-
-/// A cache policy; equal ones are merged by LLVM, since this has no side
-/// effect.
-Value evictFirstPolicy(OpBuilder &builder, Location loc) {
-  return LLVM::InlineAsmOp::create(
-             builder, loc, builder.getI64Type(), ValueRange(),
-             "createpolicy.fractional.L2::evict_first.b64 $0, 1.0;", "=l",
-             /*has_side_effects=*/false, /*is_align_stack=*/false,
-             LLVM::TailCallKind::None,
-             LLVM::AsmDialectAttr::get(builder.getContext(),
-                                       LLVM::AsmDialect::AD_ATT),
-             /*operand_attrs=*/ArrayAttr())
-      .getResult(0);
-}
-
 struct AsyncCopyPattern : OpConversionPattern<fastgemm::AsyncCopyOp> {
   using OpConversionPattern::OpConversionPattern;
   LogicalResult
   matchAndRewrite(fastgemm::AsyncCopyOp op, OpAdaptor adaptor,
                   ConversionPatternRewriter &rewriter) const override {
-    if (op.getEvictFirst()) {
-      // `nvvm` has no operand for the policy.
-      inlinePtx(rewriter, op.getLoc(), 0,
-                {adaptor.getDestination(), adaptor.getSource(),
-                 evictFirstPolicy(rewriter, op.getLoc())},
-                "cp.async.cg.shared.global.L2::cache_hint [$0], [$1], 16, $2;",
-                "l,l,l,~{memory}");
-      rewriter.eraseOp(op);
-      return success();
-    }
     // .cg (past L1) exists for 16 bytes only.
     auto modifier = op.getBytes() == 16 ? NVVM::LoadCacheModifierKind::CG
                                         : NVVM::LoadCacheModifierKind::CA;
@@ -193,13 +149,39 @@ struct MmaF16Pattern : OpConversionPattern<fastgemm::MmaF16Op> {
   }
 };
 
+/// Inline PTX with side effects on memory and a struct of `registers` results
+/// of 32 bits, if any.
+LLVM::InlineAsmOp inlinePtx(OpBuilder &builder, Location loc, int64_t registers,
+                            ValueRange operands, StringRef text,
+                            StringRef constraints) {
+  MLIRContext *context = builder.getContext();
+  Type result;
+  if (registers > 0)
+    result = LLVM::LLVMStructType::getLiteral(
+        context, SmallVector<Type>(registers, builder.getI32Type()));
+  else
+    result = LLVM::LLVMVoidType::get(context);
+  return LLVM::InlineAsmOp::create(
+      builder, loc, result, operands, text, constraints,
+      /*has_side_effects=*/true, /*is_align_stack=*/false,
+      LLVM::TailCallKind::None,
+      LLVM::AsmDialectAttr::get(context, LLVM::AsmDialect::AD_ATT),
+      /*operand_attrs=*/ArrayAttr());
+}
+
 struct EvictFirstPolicyPattern
     : OpConversionPattern<fastgemm::EvictFirstPolicyOp> {
   using OpConversionPattern::OpConversionPattern;
   LogicalResult
   matchAndRewrite(fastgemm::EvictFirstPolicyOp op, OpAdaptor,
                   ConversionPatternRewriter &rewriter) const override {
-    rewriter.replaceOp(op, evictFirstPolicy(rewriter, op.getLoc()));
+    rewriter.replaceOpWithNewOp<LLVM::InlineAsmOp>(
+        op, op.getType(), ValueRange(),
+        "createpolicy.fractional.L2::evict_first.b64 $0, 1.0;", "=l",
+        /*has_side_effects=*/false, /*is_align_stack=*/false,
+        LLVM::TailCallKind::None,
+        LLVM::AsmDialectAttr::get(getContext(), LLVM::AsmDialect::AD_ATT),
+        /*operand_attrs=*/ArrayAttr());
     return success();
   }
 };

@@ -50,11 +50,6 @@ int64_t conversion::rowStride(Value activations) {
 
 namespace {
 
-/// Tiles of so many tokens are for steps that have no more: one tile takes all,
-/// and weights are read once. More tokens only read them through a colder
-/// cache.
-constexpr int64_t kFewTokens = 64;
-
 /// The numbers of one kernel, all known at compile time.
 struct MatmulShape {
   MatmulShape(graph::MatmulOp op, fastgemm::ScheduleAttr schedule,
@@ -157,8 +152,6 @@ private:
     int64_t bytesPerTile;
     /// Set when only some threads take part in this copy.
     Val active;
-    /// Whether no other tile reads the same bytes.
-    bool readOnce = false;
     /// Set for multipliers where stages begin inside groups: the sub-step, from
     /// k = 0 on, that the segment's first stage needs them for. `global` is
     /// then that of group 0.
@@ -237,7 +230,6 @@ MatmulEmitter::planCopies(const Segment &segment) {
     copy.global = k.offset(
         k.row(k.operand(2), panel, shape.packed.panelBytes()), inPanel);
     copy.shared = chunk << 4;
-    copy.readOnce = shape.tokens <= kFewTokens;
     if (first + shape.threads > chunks)
       copy.active = chunk < chunks;
     copies.push_back(copy);
@@ -319,8 +311,8 @@ void MatmulEmitter::startStage(ArrayRef<Copy> copies, Val slot, Val kTile) {
       Val source = sourceOf(copy, kTile);
       Val destination = k.offset(k.shared(), stage + copy.shared);
       k.create<fastgemm::AsyncCopyOp>(destination.value, source.value,
-                                      /*bytes=*/16, copy.valid.value,
-                                      copy.readOnce);
+                                      k.getI32IntegerAttr(16),
+                                      copy.valid.value);
     };
     if (copy.active.value)
       k.ifThen(copy.active, issue);

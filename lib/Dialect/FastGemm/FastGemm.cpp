@@ -282,8 +282,6 @@ LogicalResult AsyncCopyOp::verify() {
   uint32_t bytes = getBytes();
   if (bytes != 4 && bytes != 8 && bytes != 16)
     return emitOpError() << "expects to copy 4, 8 or 16 bytes, got " << bytes;
-  if (getEvictFirst() && (bytes != 16 || getValid()))
-    return emitOpError() << "expects to copy all of 16 bytes with evict_first";
   return success();
 }
 

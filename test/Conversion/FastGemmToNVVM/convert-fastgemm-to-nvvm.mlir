@@ -8,8 +8,6 @@ gpu.module @kernels {
   // CHECK-NEXT: nvvm.cp.async.shared.global %[[S]], %[[G]], 16, cache = cg, %[[N]] :
   // CHECK-NEXT: nvvm.cp.async.shared.global %[[S]], %[[G]], 8, cache = ca :
   // CHECK-NEXT: nvvm.cp.async.shared.global %[[S]], %[[G]], 4, cache = ca, %[[N]] :
-  // CHECK-NEXT: %[[POLICY:.*]] = llvm.inline_asm asm_dialect = att "createpolicy.fractional.L2::evict_first.b64 $0, 1.0;", "=l" : () -> i64
-  // CHECK-NEXT: llvm.inline_asm has_side_effects asm_dialect = att "cp.async.cg.shared.global.L2::cache_hint [$0], [$1], 16, $2;", "l,l,l,~{memory}" %[[S]], %[[G]], %[[POLICY]] :
   // CHECK-NEXT: nvvm.cp.async.commit.group
   // CHECK-NEXT: nvvm.cp.async.wait.group 2
   gpu.func @copies(%s: !llvm.ptr<3>, %g: !llvm.ptr<1>, %n: i32) {
@@ -17,7 +15,6 @@ gpu.module @kernels {
     fastgemm.async_copy %s, %g, 16 valid %n : !llvm.ptr<3>, !llvm.ptr<1>
     fastgemm.async_copy %s, %g, 8 : !llvm.ptr<3>, !llvm.ptr<1>
     fastgemm.async_copy %s, %g, 4 valid %n : !llvm.ptr<3>, !llvm.ptr<1>
-    fastgemm.async_copy %s, %g, 16 evict_first : !llvm.ptr<3>, !llvm.ptr<1>
     fastgemm.async_commit
     fastgemm.async_wait 2
     gpu.return

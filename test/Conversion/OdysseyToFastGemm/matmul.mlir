@@ -16,12 +16,12 @@
 // CHECK: %[[INSIDE:.*]] = arith.cmpi ult, %{{.*}}, %[[M]] : i32
 // CHECK: arith.select %[[INSIDE]], %{{.*}}, %[[ZERO]] : i32
 // CHECK: %[[VALID:.*]] = arith.select %[[INSIDE]], %[[SIXTEEN]], %[[ZERO]] : i32
-// Two of the three stages are filled before the loop: weights whole, and given up
-// by the cache first, since one tile takes all tokens, activations with a count. Each thread copies 2 x 16 bytes of weights and 16 of activations.
-// CHECK-COUNT-2: fastgemm.async_copy %{{.*}}, %{{.*}}, 16 evict_first : !llvm.ptr<3>, !llvm.ptr<1>
+// Two of the three stages are filled before the loop: weights whole, activations
+// with a count. Each thread copies 2 x 16 bytes of weights and 16 of activations.
+// CHECK-COUNT-2: fastgemm.async_copy %{{.*}}, %{{.*}}, 16 : !llvm.ptr<3>, !llvm.ptr<1>
 // CHECK: fastgemm.async_copy %{{.*}}, %{{.*}}, 16 valid %[[VALID]] :
 // CHECK: fastgemm.async_commit
-// CHECK-COUNT-2: fastgemm.async_copy %{{.*}}, %{{.*}}, 16 evict_first : !llvm.ptr<3>, !llvm.ptr<1>
+// CHECK-COUNT-2: fastgemm.async_copy %{{.*}}, %{{.*}}, 16 : !llvm.ptr<3>, !llvm.ptr<1>
 // CHECK: fastgemm.async_copy %{{.*}}, %{{.*}}, 16 valid %[[VALID]] :
 // CHECK: fastgemm.async_commit
 // CHECK: fastgemm.async_wait 1
@@ -302,22 +302,6 @@ gpu.module @kernels {
     %y = odyssey.matmul %x scale %xs, %w scale %ws silu_mul
         schedule <path = mma_sync, channels = 64, tokens = 8, k = 64, channel_warps = 2, token_warps = 1, stages = 2>
         : (tensor<?x64xi8, #fastgemm.rows<stride = 64>>, tensor<?xf32>, tensor<128x64xi4, #fastgemm.packed<channels = 64>>, tensor<128xf32>) -> tensor<?x64xf16>
-    odyssey.return %y : tensor<?x64xf16>
-  }
-}
-
-// -----
-
-// Tiles of 128 tokens are for steps of more than one, which read weights again.
-
-// CHECK-LABEL: gpu.func @many_tokens
-// CHECK-NOT: evict_first
-// CHECK: gpu.return
-gpu.module @kernels {
-  odyssey.kernel @many_tokens(%x: tensor<?x64xi8, #fastgemm.rows<stride = 64>>, %xs: tensor<?xf32>, %w: tensor<64x64xi4, #fastgemm.packed<channels = 64>>, %ws: tensor<64xf32>) -> tensor<?x64xf16> attributes {kind = "matmul"} {
-    %y = odyssey.matmul %x scale %xs, %w scale %ws
-        schedule <path = mma_sync, channels = 64, tokens = 128, k = 64, channel_warps = 2, token_warps = 2, stages = 2>
-        : (tensor<?x64xi8, #fastgemm.rows<stride = 64>>, tensor<?xf32>, tensor<64x64xi4, #fastgemm.packed<channels = 64>>, tensor<64xf32>) -> tensor<?x64xf16>
     odyssey.return %y : tensor<?x64xf16>
   }
 }

@@ -30,13 +30,8 @@ func.func private @split() attributes {s = #fastgemm.schedule<path = mma_sync, c
 
 // -----
 
-// expected-error@+1 {{expects stream_k of 0, or more on the path mma_sync, got -1}}
+// expected-error@+1 {{expects stream_k to be a number of CTAs or 0, got -1}}
 func.func private @stream() attributes {s = #fastgemm.schedule<path = mma_sync, channels = 64, tokens = 8, k = 64, channel_warps = 2, token_warps = 1, stages = 2, stream_k = -1>}
-
-// -----
-
-// expected-error@+1 {{expects stream_k of 0, or more on the path mma_sync, got 132}}
-func.func private @stream_path() attributes {s = #fastgemm.schedule<path = wgmma, channels = 128, tokens = 8, k = 128, channel_warps = 4, token_warps = 1, stages = 3, stream_k = 132>}
 
 // -----
 
@@ -79,16 +74,6 @@ gpu.module @kernels {
   gpu.func @copy(%s: !llvm.ptr<3>, %g: !llvm.ptr<1>) {
     // expected-error@+1 {{'fastgemm.async_copy' op expects to copy 4, 8 or 16 bytes, got 12}}
     fastgemm.async_copy %s, %g, 12 : !llvm.ptr<3>, !llvm.ptr<1>
-    gpu.return
-  }
-}
-
-// -----
-
-gpu.module @kernels {
-  gpu.func @evict_first(%s: !llvm.ptr<3>, %g: !llvm.ptr<1>, %n: i32) {
-    // expected-error@+1 {{'fastgemm.async_copy' op expects to copy all of 16 bytes with evict_first}}
-    fastgemm.async_copy %s, %g, 16 valid %n evict_first : !llvm.ptr<3>, !llvm.ptr<1>
     gpu.return
   }
 }

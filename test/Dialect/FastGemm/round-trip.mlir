@@ -3,7 +3,6 @@
 // CHECK-LABEL: gpu.func @fragments
 // CHECK: fastgemm.async_copy %{{.*}}, %{{.*}}, 16 : !llvm.ptr<3>, !llvm.ptr<1>
 // CHECK: fastgemm.async_copy %{{.*}}, %{{.*}}, 4 valid %{{.*}} : !llvm.ptr<3>, !llvm.ptr<1>
-// CHECK: fastgemm.async_copy %{{.*}}, %{{.*}}, 16 evict_first : !llvm.ptr<3>, !llvm.ptr<1>
 // CHECK: fastgemm.async_commit
 // CHECK: fastgemm.async_wait 2
 // CHECK: fastgemm.load_matrix %{{.*}} : !llvm.ptr<3> -> vector<4xi32>
@@ -16,7 +15,6 @@ gpu.module @kernels {
                       %c: vector<4xi32>, %f: vector<4xf32>) {
     fastgemm.async_copy %s, %g, 16 : !llvm.ptr<3>, !llvm.ptr<1>
     fastgemm.async_copy %s, %g, 4 valid %n : !llvm.ptr<3>, !llvm.ptr<1>
-    fastgemm.async_copy %s, %g, 16 evict_first : !llvm.ptr<3>, !llvm.ptr<1>
     fastgemm.async_commit
     fastgemm.async_wait 2
     %m = fastgemm.load_matrix %s : !llvm.ptr<3> -> vector<4xi32>

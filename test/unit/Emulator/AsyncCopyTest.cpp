@@ -19,8 +19,7 @@ protected:
   }
 };
 
-/// Three groups, waited for one after another, with 16, 8 and 4 bytes. A cache
-/// policy changes nothing.
+/// Three groups, waited for one after another, with 16, 8 and 4 bytes.
 TEST_P(AsyncCopyTest, GroupsCompleteInOrder) {
   Machine machine(options());
   std::vector<uint32_t> in(32 * 8);
@@ -35,8 +34,7 @@ TEST_P(AsyncCopyTest, GroupsCompleteInOrder) {
     add.s64 %rd11, %rd1, %rd10;
     add.s64 %rd12, %rd20, %rd10;
     add.s64 %rd13, %rd0, %rd10;
-    createpolicy.fractional.L2::evict_first.b64 %rd14, 1.0;
-    cp.async.cg.shared.global.L2::cache_hint [%rd12], [%rd11], 16, %rd14;
+    cp.async.cg.shared.global [%rd12], [%rd11], 16;
     cp.async.commit_group;
     cp.async.ca.shared.global.L2::128B [%rd12+16], [%rd11+16], 8;
     cp.async.commit_group;

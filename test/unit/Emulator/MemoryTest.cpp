@@ -324,8 +324,6 @@ TEST(Module, UnknownInstructionsAndModifiersAreRefused) {
   for (const Case &c : {
            Case{"frobnicate.b32 %r1, %r0;", "unknown instruction"},
            Case{"add.fast.s32 %r1, %r0, %r0;", "modifier '.fast'"},
-           Case{"cp.async.cg.shared.global.L2::cache_hint [%rd0], [%rd0], 16;",
-                "operands"},
            Case{"ld.global.L2::cache_hint.b32 %r1, [%rd0], %rd0;",
                 "modifier '.L2::cache_hint'"},
            Case{"add.f32 %r1, %r0, %r0;", "write '.rn'"},
