@@ -1,0 +1,84 @@
+//===- SampleCheckTest.cpp - The check of W4A8 products sees errors -------===//
+
+#include "SampleCheck.h"
+
+#include "odyssey/Frontend/Checkpoint/Half.h"
+#include "odyssey/Layout/PackedWeights.h"
+#include "odyssey/runtime/Emulator.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+using namespace odyssey;
+using namespace odyssey::bench;
+using namespace odyssey::runtime;
+using ::testing::HasSubstr;
+
+namespace {
+
+/// y = x w^T with every operand there is, computed from unpacked weights.
+TEST(SampleCheckTest, ComparesW4A8ProductsBitForBit) {
+  constexpr int64_t kM = 3, kN = 70, kK = 72;
+  auto device = std::move(createEmulator()).value();
+  ProductPlan product;
+  product.n = kN;
+  product.k = kK;
+  product.panelChannels = 64;
+  layout::PackedWeights packed{kN, kK, product.panelChannels};
+  // The matrix is not at the beginning of its buffer.
+  constexpr size_t kOffset = 512;
+  PatternBuffer weights(*device);
+  ASSERT_TRUE(weights
+                  .reserve(kOffset + static_cast<size_t>(packed.bytes()),
+                           randomBytes(1000, 1), "weights")
+                  .ok());
+  std::vector<uint8_t> bytes;
+  for (int64_t i = 0; i < packed.bytes(); ++i)
+    bytes.push_back(weights.byte(kOffset + static_cast<size_t>(i)));
+  std::vector<int8_t> unpacked = layout::unpackWeights(packed, bytes);
+
+  auto x = randomBytes(kM * kK, 2), bias = randomHalves(kN, 3),
+       residual = randomHalves(kM * kN, 4);
+  auto xScales = randomFloats(kM, 0.001f, 0.01f, 5),
+       weightScales = randomFloats(kN, 0.001f, 0.01f, 6);
+  auto half = [](const std::vector<uint8_t> &values, int64_t i) {
+    size_t at = 2 * static_cast<size_t>(i);
+    return halfToFloat(static_cast<uint16_t>(values[at] | values[at + 1] << 8));
+  };
+  std::vector<uint16_t> y;
+  for (int64_t m = 0; m < kM; ++m)
+    for (int64_t n = 0; n < kN; ++n) {
+      int32_t sum = 0;
+      for (int64_t k = 0; k < kK; ++k)
+        sum += static_cast<int8_t>(x[static_cast<size_t>(m * kK + k)]) * 16 *
+               unpacked[static_cast<size_t>(n * kK + k)];
+      float value = static_cast<float>(sum) *
+                    (weightScales[static_cast<size_t>(n)] / 16.0f);
+      value = value * xScales[static_cast<size_t>(m)];
+      value = value + half(bias, n);
+      y.push_back(floatToHalf(roundToHalf(value) + half(residual, m * kN + n)));
+    }
+  auto result = device->allocate(y.size() * 2, "result");
+  ASSERT_TRUE(result.ok());
+  HostOperands operands{
+      kM,    kN,        kK,       &x,     nullptr, &xScales, &weightScales,
+      &bias, &residual, &weights, kOffset};
+  auto check = [&] {
+    EXPECT_TRUE(device->copyToDevice(*result, y.data(), y.size() * 2).ok());
+    return checkW4A8(*device, operands, product, *result);
+  };
+  auto good = check();
+  ASSERT_TRUE(good.ok()) << good.status().message();
+  EXPECT_EQ(*good, kM * 64);
+
+  // The last bit of the last output.
+  y.back() ^= 1;
+  EXPECT_THAT(check().status().message(),
+              HasSubstr("wrong result for token 2, channel 69: expected fp16"));
+  y.back() ^= 1;
+  // A scale that another token has.
+  std::swap(xScales[0], xScales[1]);
+  EXPECT_FALSE(check().ok());
+}
+
+} // namespace
