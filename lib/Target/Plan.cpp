@@ -215,10 +215,17 @@ void PlanBuilder::addProduct(graph::LaunchOp launch, int64_t kernel) {
   auto swizzled = dyn_cast_or_null<fastgemm::SwizzledAttr>(x.getEncoding());
   // In the order of the operands of odyssey.matmul, then the result.
   json::Array operands{"x", "x_scales", "weights", "weight_scales"};
-  for (Value operand : llvm::drop_begin(launch->getOperands(), 4))
-    operands.push_back(cast<ShapedType>(operand.getType()).getRank() == 1
-                           ? "bias"
-                           : "residual");
+  int64_t groupSize = 0;
+  for (Value operand : llvm::drop_begin(launch->getOperands(), 4)) {
+    auto extra = cast<RankedTensorType>(operand.getType());
+    if (auto multipliers =
+            dyn_cast_or_null<fastgemm::MultipliersAttr>(extra.getEncoding())) {
+      groupSize = multipliers.getGroup();
+      operands.push_back("multipliers");
+      continue;
+    }
+    operands.push_back(extra.getRank() == 1 ? "bias" : "residual");
+  }
   operands.push_back("result");
   json::Object product{
       {"n", type.getDimSize(0)},
@@ -230,6 +237,8 @@ void PlanBuilder::addProduct(graph::LaunchOp launch, int64_t kernel) {
       {"operands", std::move(operands)}};
   if (swizzled)
     product["swizzled_tokens"] = swizzled.getTokens();
+  if (groupSize)
+    product["group_size"] = groupSize;
   entry["product"] = std::move(product);
 }
 

@@ -147,6 +147,8 @@ ProductPlan PlanReader::readProduct(const JsonNode &node) {
   product.weightBits = node["weight_bits"].integer(1, 16);
   product.panelChannels = node["panel_channels"].integer(1, kMaxU32);
   product.rowBytes = node["row_bytes"].integer(product.k, kMaxDimension);
+  if (node.has("group_size"))
+    product.groupSize = node["group_size"].integer(32, 128);
   if (node.has("swizzled_tokens"))
     product.swizzledTokens = node["swizzled_tokens"].integer(8, 256);
   JsonNode operands = node["operands"];

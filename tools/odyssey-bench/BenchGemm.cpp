@@ -40,7 +40,8 @@ class ProductOperands {
 public:
   explicit ProductOperands(Device &device)
       : x(device), xPadded(device), xHalf(device), xScales(device),
-        weightScales(device), bias(device), residual(device), result(device) {}
+        weightScales(device), bias(device), residual(device),
+        multipliers(device), result(device) {}
 
   Status prepare(const ProductPlan &product, int64_t maxTokens);
 
@@ -54,6 +55,7 @@ public:
             weightScales.address(),
             bias.address(),
             residual.address(),
+            multipliers.address(),
             result.address()};
   }
   HostOperands host(int64_t m, const PatternBuffer &weights, size_t offset,
@@ -67,6 +69,7 @@ public:
             &weightScaleValues,
             withExtras && has("bias") ? &biasBytes : nullptr,
             withExtras && has("residual") ? &residualBytes : nullptr,
+            withExtras && has("multipliers") ? &multiplierBytes : nullptr,
             &weights,
             offset};
   }
@@ -83,10 +86,11 @@ private:
   }
 
   ProductPlan product;
-  std::vector<uint8_t> xBytes, halfBytes, biasBytes, residualBytes;
+  std::vector<uint8_t> xBytes, halfBytes, biasBytes, residualBytes,
+      multiplierBytes;
   std::vector<float> xScaleValues, weightScaleValues;
   PatternBuffer x, xPadded, xHalf, xScales, weightScales, bias, residual,
-      result;
+      multipliers, result;
   /// By the tokens of a tile.
   std::map<int64_t, PatternBuffer> xSwizzled;
 };
@@ -127,6 +131,12 @@ Status ProductOperands::prepare(const ProductPlan &plan, int64_t maxTokens) {
     residualBytes = randomHalves(rows * n, /*seed=*/8);
     ODYSSEY_RETURN_IF_ERROR(
         residual.reserve(residualBytes.size(), residualBytes, "residual"));
+  }
+  if (has("multipliers")) {
+    multiplierBytes = randomBytes(
+        static_cast<size_t>(packedMultipliers(plan).bytes()), /*seed=*/9);
+    ODYSSEY_RETURN_IF_ERROR(multipliers.reserve(
+        multiplierBytes.size(), multiplierBytes, "group multipliers"));
   }
   // int32 for the int8 baseline.
   return result.reserve(rows * n * sizeof(int32_t),

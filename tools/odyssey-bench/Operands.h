@@ -28,7 +28,7 @@ namespace odyssey::bench {
 
 struct OperandAddresses {
   runtime::DeviceAddress x = 0, xScales = 0, weights = 0, weightScales = 0,
-                         bias = 0, residual = 0, result = 0;
+                         bias = 0, residual = 0, multipliers = 0, result = 0;
 };
 
 /// A device buffer filled by repeating a block of host memory.

@@ -10,7 +10,7 @@ using namespace odyssey::runtime;
 
 static bool sameProduct(const ProductPlan &a, const ProductPlan &b) {
   return a.n == b.n && a.k == b.k && a.weightBits == b.weightBits &&
-         a.operands == b.operands;
+         a.groupSize == b.groupSize && a.operands == b.operands;
 }
 
 std::vector<ProductSite> bench::findProducts(const Plan &plan) {
@@ -112,6 +112,8 @@ Status LoadedBundle::launch(const ProductLaunch &product, int64_t tokens,
       return operands.bias;
     if (name == "residual")
       return operands.residual;
+    if (name == "multipliers")
+      return operands.multipliers;
     return name == "result" ? operands.result : 0;
   };
   arguments.clear();

@@ -26,6 +26,13 @@ static double operationsPerCycle(int computeCapability) {
   }
 }
 
+layout::PackedMultipliers bench::packedMultipliers(const ProductPlan &product) {
+  int64_t groups = product.groupSize == 0
+                       ? 0
+                       : layout::groupCount(product.k, product.groupSize);
+  return {product.n, groups, product.groupSize, product.panelChannels};
+}
+
 size_t bench::packedBytes(const ProductPlan &product) {
   layout::PackedWeights packed{product.n, product.k, product.panelChannels};
   return static_cast<size_t>(packed.bytes());
@@ -38,6 +45,9 @@ ProductWork bench::productWork(const ProductPlan &product, int64_t tokens) {
   work.bytes = n * k * static_cast<double>(product.weightBits) / 8 +
                n * sizeof(float) + m * (k + sizeof(float)) +
                m * n * sizeof(uint16_t);
+  if (product.groupSize != 0)
+    work.bytes +=
+        n * static_cast<double>(packedMultipliers(product).groups) / 2;
   work.operations = 2 * m * n * k;
   return work;
 }

@@ -3,6 +3,7 @@
 #ifndef ODYSSEY_TOOLS_ODYSSEYBENCH_ROOFLINE_H
 #define ODYSSEY_TOOLS_ODYSSEYBENCH_ROOFLINE_H
 
+#include "odyssey/Layout/PackedMultipliers.h"
 #include "odyssey/runtime/Device.h"
 #include "odyssey/runtime/Plan.h"
 
@@ -10,6 +11,9 @@
 
 namespace odyssey::bench {
 
+/// The layout of the group multipliers of a product that has some.
+layout::PackedMultipliers
+packedMultipliers(const runtime::ProductPlan &product);
 /// Bytes of the packed weights of a product, padding included.
 size_t packedBytes(const runtime::ProductPlan &product);
 

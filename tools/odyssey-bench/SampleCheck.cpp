@@ -2,6 +2,8 @@
 
 #include "SampleCheck.h"
 
+#include "Roofline.h"
+
 #include "odyssey/Frontend/Checkpoint/Half.h"
 #include "odyssey/Layout/PackedWeights.h"
 
@@ -77,7 +79,9 @@ Result<int64_t> bench::checkW4A8(Device &device, const HostOperands &operands,
                                  const ProductPlan &product,
                                  DeviceAddress result) {
   layout::PackedWeights packed{operands.n, operands.k, product.panelChannels};
-  // Rows of 16 times the weight, as the kernel unpacks it.
+  layout::PackedMultipliers groups = packedMultipliers(product);
+  // Rows of the weights as the kernel unpacks them: 16 times as large, or with
+  // groups times their multipliers (N30).
   std::map<int64_t, std::vector<int8_t>> rows;
   auto weightsOf = [&](int64_t n) -> const std::vector<int8_t> & {
     auto [row, isNew] = rows.try_emplace(n);
@@ -85,8 +89,16 @@ Result<int64_t> bench::checkW4A8(Device &device, const HostOperands &operands,
       layout::NibblePosition at = packed.position(n, k);
       uint8_t byte = operands.weights->byte(operands.weightsOffset +
                                             static_cast<size_t>(at.byte));
-      row->second.push_back(
-          static_cast<int8_t>(at.high ? byte & 0xf0 : byte << 4 & 0xf0));
+      if (product.groupSize == 0) {
+        row->second.push_back(
+            static_cast<int8_t>(at.high ? byte & 0xf0 : byte << 4 & 0xf0));
+        continue;
+      }
+      layout::NibblePosition group = groups.position(n, k / product.groupSize);
+      uint8_t pair = (*operands.multipliers)[static_cast<size_t>(group.byte)];
+      int multiplier = group.high ? pair >> 4 : pair & 0xf;
+      int nibble = at.high ? byte >> 4 : byte & 0xf;
+      row->second.push_back(static_cast<int8_t>((nibble - 8) * multiplier));
     }
     return row->second;
   };
@@ -96,7 +108,8 @@ Result<int64_t> bench::checkW4A8(Device &device, const HostOperands &operands,
     for (int64_t k = 0; k < operands.k; ++k)
       sum += activation(operands, m, k) * weights[static_cast<size_t>(k)];
     float value = static_cast<float>(sum) *
-                  ((*operands.weightScales)[static_cast<size_t>(n)] / 16);
+                  ((*operands.weightScales)[static_cast<size_t>(n)] /
+                   (product.groupSize == 0 ? 16 : 1));
     value *= (*operands.xScales)[static_cast<size_t>(m)];
     if (operands.bias)
       value += halfAt(*operands.bias, n);

@@ -27,6 +27,8 @@ struct HostOperands {
   const std::vector<float> *xScales = nullptr, *weightScales = nullptr;
   /// fp16, [n] and [m, n], or null.
   const std::vector<uint8_t> *bias = nullptr, *residual = nullptr;
+  /// Packed, for a product with groups.
+  const std::vector<uint8_t> *multipliers = nullptr;
   /// The matrix begins at this offset of the buffer.
   const PatternBuffer *weights = nullptr;
   size_t weightsOffset = 0;

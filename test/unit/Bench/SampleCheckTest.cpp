@@ -3,6 +3,7 @@
 #include "SampleCheck.h"
 
 #include "odyssey/Frontend/Checkpoint/Half.h"
+#include "odyssey/Layout/PackedMultipliers.h"
 #include "odyssey/Layout/PackedWeights.h"
 #include "odyssey/runtime/Emulator.h"
 
@@ -16,15 +17,20 @@ using ::testing::HasSubstr;
 
 namespace {
 
-/// y = x w^T with every operand there is, computed from unpacked weights.
-TEST(SampleCheckTest, ComparesW4A8ProductsBitForBit) {
+/// y = x w^T with every operand there is, computed from unpacked weights; the
+/// parameter is the size of groups, or 0.
+class GroupedSampleCheckTest : public ::testing::TestWithParam<int64_t> {};
+
+TEST_P(GroupedSampleCheckTest, ComparesW4A8ProductsBitForBit) {
   constexpr int64_t kM = 3, kN = 70, kK = 72;
   auto device = std::move(createEmulator()).value();
   ProductPlan product;
   product.n = kN;
   product.k = kK;
   product.panelChannels = 64;
-  layout::PackedWeights packed{kN, kK, product.panelChannels};
+  product.groupSize = GetParam();
+  layout::PackedWeights packed{kN, kK, product.panelChannels,
+                               product.groupSize ? 8 : 0};
   // The matrix is not at the beginning of its buffer.
   constexpr size_t kOffset = 512;
   PatternBuffer weights(*device);
@@ -36,6 +42,21 @@ TEST(SampleCheckTest, ComparesW4A8ProductsBitForBit) {
   for (int64_t i = 0; i < packed.bytes(); ++i)
     bytes.push_back(weights.byte(kOffset + static_cast<size_t>(i)));
   std::vector<int8_t> unpacked = layout::unpackWeights(packed, bytes);
+
+  // Multipliers 0 to 15 of the groups; without groups, 16.
+  std::vector<uint8_t> multipliers, packedGroups;
+  int64_t groups = 1, groupSize = kK;
+  if (product.groupSize == 0) {
+    multipliers.assign(kN, 16);
+  } else {
+    groupSize = product.groupSize;
+    groups = layout::groupCount(kK, groupSize);
+    multipliers = randomBytes(static_cast<size_t>(kN * groups), 7);
+    for (uint8_t &multiplier : multipliers)
+      multiplier &= 0xf;
+    packedGroups = layout::packMultipliers(
+        {kN, groups, groupSize, product.panelChannels}, multipliers);
+  }
 
   auto x = randomBytes(kM * kK, 2), bias = randomHalves(kN, 3),
        residual = randomHalves(kM * kN, 4);
@@ -50,19 +71,30 @@ TEST(SampleCheckTest, ComparesW4A8ProductsBitForBit) {
     for (int64_t n = 0; n < kN; ++n) {
       int32_t sum = 0;
       for (int64_t k = 0; k < kK; ++k)
-        sum += static_cast<int8_t>(x[static_cast<size_t>(m * kK + k)]) * 16 *
+        sum += static_cast<int8_t>(x[static_cast<size_t>(m * kK + k)]) *
+               multipliers[static_cast<size_t>(n * groups + k / groupSize)] *
                unpacked[static_cast<size_t>(n * kK + k)];
-      float value = static_cast<float>(sum) *
-                    (weightScales[static_cast<size_t>(n)] / 16.0f);
+      float value =
+          static_cast<float>(sum) * (weightScales[static_cast<size_t>(n)] /
+                                     (product.groupSize ? 1.0f : 16.0f));
       value = value * xScales[static_cast<size_t>(m)];
       value = value + half(bias, n);
       y.push_back(floatToHalf(roundToHalf(value) + half(residual, m * kN + n)));
     }
   auto result = device->allocate(y.size() * 2, "result");
   ASSERT_TRUE(result.ok());
-  HostOperands operands{
-      kM,    kN,        kK,       &x,     nullptr, &xScales, &weightScales,
-      &bias, &residual, &weights, kOffset};
+  HostOperands operands{kM,
+                        kN,
+                        kK,
+                        &x,
+                        nullptr,
+                        &xScales,
+                        &weightScales,
+                        &bias,
+                        &residual,
+                        product.groupSize ? &packedGroups : nullptr,
+                        &weights,
+                        kOffset};
   auto check = [&] {
     EXPECT_TRUE(device->copyToDevice(*result, y.data(), y.size() * 2).ok());
     return checkW4A8(*device, operands, product, *result);
@@ -80,5 +112,8 @@ TEST(SampleCheckTest, ComparesW4A8ProductsBitForBit) {
   std::swap(xScales[0], xScales[1]);
   EXPECT_FALSE(check().ok());
 }
+
+INSTANTIATE_TEST_SUITE_P(Groups, GroupedSampleCheckTest,
+                         ::testing::Values(0, 32, 64));
 
 } // namespace

@@ -52,6 +52,8 @@ struct ModulePlan {
 struct ProductPlan {
   int64_t n = 0, k = 0;
   int64_t weightBits = 0;
+  /// Input channels that share a multiplier; 0 where there are none.
+  int64_t groupSize = 0;
   /// Output channels of a panel of packed weights (lib/Layout).
   int64_t panelChannels = 0;
   /// Bytes from one row of quantized activations to the next.
@@ -59,7 +61,8 @@ struct ProductPlan {
   /// Tokens of a tile of swizzled activations (lib/Layout), or 0 for rows.
   int64_t swizzledTokens = 0;
   /// What the kernel's first arguments are: "x", "x_scales", "weights",
-  /// "weight_scales", "bias" and "residual" where there is one, "result".
+  /// "weight_scales", "bias", "residual" and "multipliers" where there is one,
+  /// "result".
   std::vector<std::string> operands;
 };
 
