@@ -21,6 +21,9 @@ config.environment["PATH"] = os.pathsep.join(
     ]
 )
 
+# Compiled kernels are kept here, not in the user's cache.
+config.environment["XDG_CACHE_HOME"] = os.path.join(config.odyssey_build, "test-cache")
+
 ptxas = os.environ.get("ODYSSEY_PTXAS") or shutil.which("ptxas")
 if ptxas:
     config.available_features.add("ptxas")

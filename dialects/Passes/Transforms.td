@@ -113,14 +113,14 @@ def Schedule : Pass<"odyssey-schedule", "::mlir::ModuleOp"> {
         attributes {odyssey.bucket = 16 : i64, odyssey.function = "main"} {
       ...
       %y = odyssey.matmul %x scale %xs, %w scale %ws
-          schedule <path = mma_sync, channels = 64, tokens = 16, k = 64,
+          schedule <path = mma_sync, channels = 32, tokens = 16, k = 64,
                     channel_warps = 2, token_warps = 1, stages = 2> : ...
     ```
   }];
   let dependentDialects = ["::odyssey::graph::OdysseyDialect"];
   let options = [
     Option<"target", "target", "std::string", "\"sm_80\"",
-           "Architecture that the kernels are for: sm_80, sm_86 or sm_89">,
+           "Architecture that the kernels are for: sm_80, sm_86, sm_89 or sm_90a">,
     Option<"gpu", "gpu", "std::string", "\"\"",
            "GPU of the target, for example l40s (default: the target's first)">,
     ListOption<"tuning", "tuning", "std::string",

@@ -358,16 +358,19 @@ llvm::Error Compilation::writeBundleFile() {
   return llvm::Error::success();
 }
 
+/// Reads the tuning databases, which warns of what is wrong with them, and
+/// explains the schedules if asked to. (The pass that chooses reads them again;
+/// its own warnings are printed by odyssey-opt alone.)
 llvm::Error Compilation::explain() {
-  auto warn = [&](const Twine &message) {
-    // With an output, the pass that chooses says so.
-    if (options.output.empty())
-      llvm::WithColor::warning(llvm::errs(), "odyssey-compile")
-          << message << '\n';
+  auto warn = [](const Twine &message) {
+    llvm::WithColor::warning(llvm::errs(), "odyssey-compile")
+        << message << '\n';
   };
   auto database = TuningDatabase::load(options.tuning, target, warn);
   if (!database)
     return database.takeError();
+  if (!options.explain)
+    return llvm::Error::success();
   return explainSchedules(
       *module, buckets,
       ScheduleSelector(&context, target, std::move(*database)),
@@ -388,9 +391,8 @@ llvm::Error Compilation::run() {
         buildFusionPipeline(manager, groupSize);
       }))
     return error;
-  if (options.explain)
-    if (llvm::Error error = explain())
-      return error;
+  if (llvm::Error error = explain())
+    return error;
   if (options.output.empty())
     return llvm::Error::success();
   PipelineOptions pipeline{options.target, buckets, options.gpu,

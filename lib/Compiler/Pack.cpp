@@ -78,15 +78,16 @@ struct Candidate {
 /// depth of the pipeline no more than two: what is measured should differ.
 std::vector<RankedSchedule> pickCandidates(ArrayRef<RankedSchedule> ranked,
                                            int64_t count) {
-  std::map<std::array<int64_t, 8>, int> seen;
+  std::map<std::array<int64_t, 9>, int> seen;
   std::vector<RankedSchedule> picked;
   for (const RankedSchedule &entry : ranked) {
     if (static_cast<int64_t>(picked.size()) == count)
       break;
     fastgemm::ScheduleAttr s = entry.schedule;
-    int &times = seen[{static_cast<int64_t>(s.getPath()), s.getChannels(),
-                       s.getTokens(), s.getK(), s.getChannelWarps(),
-                       s.getTokenWarps(), s.getSplitK(), s.getCtas()}];
+    int &times =
+        seen[{static_cast<int64_t>(s.getPath()), s.getChannels(), s.getTokens(),
+              s.getK(), s.getChannelWarps(), s.getTokenWarps(), s.getSplitK(),
+              s.getCtas(), s.getStreamK()}];
     if (++times <= 2)
       picked.push_back(entry);
   }

@@ -157,7 +157,13 @@ Prediction odyssey::predict(const TargetDescription &target,
   double sms = static_cast<double>(target.multiprocessors);
   double channelTiles = ceilDiv(shape.n, s.getChannels());
   double tokenTiles = ceilDiv(shape.tokens, s.getTokens());
-  double ctas = channelTiles * tokenTiles * s.getSplitK();
+  double tiles = channelTiles * tokenTiles;
+  double ctas = tiles * s.getSplitK();
+  // Stream-K: an equal part of all tiles' stages for each CTA.
+  if (s.getStreamK() > 0) {
+    ctas = static_cast<double>(s.getStreamK());
+    work.steps = ceilDiv(tiles * work.steps, ctas);
+  }
   double slots = sms * occupancy;
   double waves = ceilDiv(ctas, slots);
   double bytes = memoryBytes(target, shape, s, waves);

@@ -24,6 +24,12 @@ constexpr int64_t kMostRegisters = 232;
 /// Accumulation in int32 is exact up to here (docs/numerics.md).
 constexpr int64_t kMostK = 132104;
 
+/// A schedule without how sums are divided among CTAs.
+struct ScheduleTile {
+  Path path;
+  int64_t channels, tokens, k, channelWarps, tokenWarps, stages;
+};
+
 /// Collects schedules that pass all constraints, and remembers which one
 /// refused the last.
 class Collector {
@@ -40,9 +46,9 @@ public:
   std::string refusal;
 
 private:
-  void add(Path path, int64_t channels, int64_t tokens, int64_t k,
-           int64_t channelWarps, int64_t tokenWarps, int64_t stages,
-           int64_t splitK, int64_t ctas);
+  void add(const ScheduleTile &tile, int64_t splitK, int64_t ctas,
+           int64_t streamK);
+  void addMmaSyncSplits(const ScheduleTile &tile);
   /// Whether a tile of that many tokens makes sense: not wider than the next
   /// multiple of 8 that takes all tokens at once.
   bool fitsTokens(int64_t tile) const {
@@ -55,17 +61,16 @@ private:
   layout::PackedWeights packed;
 };
 
-void Collector::add(Path path, int64_t channels, int64_t tokens, int64_t k,
-                    int64_t channelWarps, int64_t tokenWarps, int64_t stages,
-                    int64_t splitK, int64_t ctas) {
+void Collector::add(const ScheduleTile &tile, int64_t splitK, int64_t ctas,
+                    int64_t streamK) {
   // A pipeline longer than the loop only takes shared memory.
-  int64_t steps = layout::roundUp(packed.paddedK(), k) / k / splitK;
-  if (stages > 2 && stages - 1 > steps)
+  int64_t steps = layout::roundUp(packed.paddedK(), tile.k) / tile.k / splitK;
+  if (tile.stages > 2 && tile.stages - 1 > steps)
     return;
   auto quiet = [] { return InFlightDiagnostic(); };
-  ScheduleAttr schedule =
-      ScheduleAttr::getChecked(quiet, context, path, channels, tokens, k,
-                               channelWarps, tokenWarps, stages, splitK, ctas);
+  ScheduleAttr schedule = ScheduleAttr::getChecked(
+      quiet, context, tile.path, tile.channels, tile.tokens, tile.k,
+      tile.channelWarps, tile.tokenWarps, tile.stages, splitK, ctas, streamK);
   if (!schedule)
     return;
   if (int64_t bytes = schedule.getSharedBytes(shape.groupSize);
@@ -84,17 +89,33 @@ void Collector::add(Path path, int64_t channels, int64_t tokens, int64_t k,
   schedules.push_back(schedule);
 }
 
-void Collector::addMmaSync() {
-  // With more tokens there are tiles enough, and partial sums are large.
+/// The ways of dividing the tiles' sums among CTAs: not at all; each into equal
+/// parts; or all together, over as many CTAs as the GPU holds at once. With
+/// many tokens there are tiles enough, and partial sums are large.
+void Collector::addMmaSyncSplits(const ScheduleTile &tile) {
   constexpr int64_t kSplitTokens = 64;
-  for (int64_t channels : {32, 64, 128, 256}) {
-    if (packed.paddedN() % channels != 0)
-      continue;
-    for (int64_t tokens : {8, 16, 24, 32, 48, 64, 96, 128}) {
-      if (!fitsTokens(tokens))
-        continue;
+  add(tile, /*splitK=*/1, /*ctas=*/0, /*streamK=*/0);
+  if (shape.tokens > kSplitTokens)
+    return;
+  int64_t steps = packed.paddedK() / tile.k;
+  int64_t tiles = packed.paddedN() / tile.channels *
+                  (layout::roundUp(shape.tokens, tile.tokens) / tile.tokens);
+  int64_t sms = target.multiprocessors;
+  for (int64_t splitK : {2, 3, 4, 6, 8, 12, 16})
+    // Beyond four CTAs a multiprocessor, more parts only add sums.
+    if (splitK <= steps && tiles * splitK <= 4 * sms)
+      add(tile, splitK, /*ctas=*/0, /*streamK=*/0);
+  for (int64_t resident : {1, 2, 3, 4})
+    if (tiles % (resident * sms) != 0 && resident * sms < tiles * steps / 4)
+      add(tile, /*splitK=*/1, /*ctas=*/0, resident * sms);
+}
+
+void Collector::addMmaSync() {
+  for (int64_t channels : {32, 64, 128, 256})
+    for (int64_t tokens : {8, 16, 24, 32, 48, 64, 96, 128})
       for (int64_t k : {64, 128, 256}) {
-        if (packed.paddedK() % k != 0)
+        if (packed.paddedN() % channels != 0 || !fitsTokens(tokens) ||
+            packed.paddedK() % k != 0)
           continue;
         for (int64_t channelWarps : {1, 2, 4, 8})
           for (int64_t tokenWarps : {1, 2, 4})
@@ -102,14 +123,9 @@ void Collector::addMmaSync() {
                 tokens % (8 * tokenWarps) == 0 &&
                 channelWarps * tokenWarps <= 8)
               for (int64_t stages : {2, 3, 4, 6, 8})
-                for (int64_t splitK : {1, 2, 3, 4, 6, 8, 16})
-                  if (splitK == 1 || (shape.tokens <= kSplitTokens &&
-                                      splitK <= packed.paddedK() / k))
-                    add(Path::MmaSync, channels, tokens, k, channelWarps,
-                        tokenWarps, stages, splitK, /*ctas=*/0);
+                addMmaSyncSplits({Path::MmaSync, channels, tokens, k,
+                                  channelWarps, tokenWarps, stages});
       }
-    }
-  }
 }
 
 void Collector::addWgmma() {
@@ -122,15 +138,16 @@ void Collector::addWgmma() {
       int64_t tiles = layout::roundUp(shape.n, channels) / channels *
                       (layout::roundUp(shape.tokens, tokens) / tokens);
       for (int64_t stages = 2; stages <= 8; ++stages) {
+        ScheduleTile tile{Path::Wgmma,   channels, tokens, tileK,
+                          channels / 32, 1,        stages};
         for (int64_t splitK : {1, 2, 3, 4, 6, 8})
           if (splitK <= steps)
-            add(Path::Wgmma, channels, tokens, tileK, channels / 32, 1, stages,
-                splitK, /*ctas=*/0);
+            add(tile, splitK, /*ctas=*/0, /*streamK=*/0);
         // CTAs that take tile after tile, where there are more tiles.
         for (int64_t resident : {1, 2, 3})
           if (resident * target.multiprocessors < tiles)
-            add(Path::Wgmma, channels, tokens, tileK, channels / 32, 1, stages,
-                /*splitK=*/1, resident * target.multiprocessors);
+            add(tile, /*splitK=*/1, resident * target.multiprocessors,
+                /*streamK=*/0);
       }
     }
 }

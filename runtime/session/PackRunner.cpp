@@ -20,6 +20,8 @@ constexpr size_t kSamples = 96;
 constexpr double kSampleSeconds = 2e-3;
 constexpr size_t kMinSamples = 5, kMaxSamples = 200;
 constexpr size_t kMinGraphLaunches = 8;
+/// Small weights are in L2 in real life, too.
+constexpr uint64_t kMaxCopies = 256;
 constexpr uint8_t kUnwritten = 0xff;
 
 /// Numbers that look random and are the same on every machine.
@@ -72,7 +74,7 @@ struct PackRunner::Content {
   struct Loaded {
     std::vector<uint8_t> hostActivations;
     std::vector<float> hostTokenScales;
-    DeviceBuffer activations, tokenScales, output, workspace;
+    DeviceBuffer activations, tokenScales, output, workspace, counters;
     std::vector<std::pair<uint32_t, ModuleHandle>> modules;
     std::vector<KernelHandle> kernels;
   };
@@ -121,7 +123,7 @@ Status PackRunner::Content::loadProduct(uint32_t index) {
   uint64_t copies = rotates ? (options.rotateBytes + hostWeights.size() - 1) /
                                   hostWeights.size()
                             : 1;
-  for (uint64_t i = 0; i < std::max<uint64_t>(copies, 1); ++i) {
+  for (uint64_t i = 0; i < std::clamp<uint64_t>(copies, 1, kMaxCopies); ++i) {
     ODYSSEY_ASSIGN_OR_RETURN(DeviceBuffer buffer,
                              upload(*device, hostWeights.data(),
                                     hostWeights.size(), "packed weights"));
@@ -191,6 +193,13 @@ Status PackRunner::Content::loadCandidate(const PackCandidate &candidate,
     ODYSSEY_RETURN_IF_ERROR(
         device->fill(loaded.workspace.address(), 0, bucket.workspaceBytes));
   }
+  if (bucket.counterBytes > 0) {
+    ODYSSEY_ASSIGN_OR_RETURN(
+        loaded.counters,
+        DeviceBuffer::allocate(*device, bucket.counterBytes, "counters"));
+    ODYSSEY_RETURN_IF_ERROR(
+        device->fill(loaded.counters.address(), 0, bucket.counterBytes));
+  }
   return loadModules(bucket, loaded);
 }
 
@@ -214,6 +223,10 @@ Status PackRunner::Content::launch(const PackCandidate &candidate,
       case ArgumentPlan::Kind::Workspace:
         arguments.push_back(
             KernelArgument::address(loaded.workspace.address() + index));
+        break;
+      case ArgumentPlan::Kind::Counters:
+        arguments.push_back(
+            KernelArgument::address(loaded.counters.address() + index));
         break;
       case ArgumentPlan::Kind::Weight:
         arguments.push_back(KernelArgument::address(

@@ -3,9 +3,13 @@
 // RUN: not odyssey-opt %s --odyssey-schedule="buckets=8,8" 2>&1 | FileCheck %s --check-prefix=ORDER
 // RUN: not odyssey-opt %s --odyssey-schedule="buckets=0,8" 2>&1 | FileCheck %s --check-prefix=ORDER
 // RUN: not odyssey-opt %s --odyssey-schedule="target=sm_86" 2>&1 | FileCheck %s --check-prefix=SHARED
+// RUN: not odyssey-opt %s --odyssey-schedule="gpu=h100" 2>&1 | FileCheck %s --check-prefix=GPU
+// RUN: not odyssey-opt %s --odyssey-schedule="tuning=%t.absent" 2>&1 | FileCheck %s --check-prefix=ABSENT
 // RUN: odyssey-opt %s --odyssey-schedule="target=sm_80" -o /dev/null
 
 // TARGET: error: expects a target of sm_80, sm_86, sm_89, sm_90a, got 'sm_75'
+// GPU: error: expects a GPU of a100, got 'h100'
+// ABSENT: error: cannot read '{{.*}}absent': No such file or directory
 // ORDER: error: expects buckets to be positive and ascending
 
 // What one GPU can do is too much for another.

@@ -21,14 +21,13 @@ void compiler::print(llvm::raw_ostream &stream, const Summary &summary,
              << llvm::right_justify(std::to_string(kernel.sharedBytes), 12)
              << '\n';
     stream << summary.kernels.size() << " kernels for " << options.target
-           << ", no spills";
-    if (summary.cachedKernels > 0)
-      stream << ", " << summary.cachedKernels << " from the cache";
-    stream << '\n';
+           << ", no spills\n";
   } else {
     stream << "kernels for " << options.target
            << " as PTX only: ptxas was not found\n";
   }
+  if (summary.cachedKernels > 0)
+    stream << summary.cachedKernels << " kernels from the cache\n";
   stream << options.output << ": "
          << llvm::format("%.1f MB in %.1f s\n", summary.outputBytes / 1e6,
                          summary.seconds);

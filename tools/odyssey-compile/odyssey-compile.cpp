@@ -26,7 +26,8 @@ static cl::opt<std::string> output("o",
                                             "output (text only)"),
                                    cl::value_desc("file"), cl::cat(category));
 static cl::opt<std::string> target("target",
-                                   cl::desc("sm_80 (default), sm_86 or sm_89"),
+                                   cl::desc("sm_80 (default), sm_86, sm_89 or "
+                                            "sm_90a"),
                                    cl::init("sm_80"), cl::cat(category));
 static cl::opt<compiler::Emit>
     emit("emit", cl::desc("How far to compile"),
@@ -52,12 +53,13 @@ static cl::opt<int64_t>
                cl::desc("Candidates of a pack per product and token count "
                         "(default: 12)"),
                cl::init(12), cl::cat(category));
-static cl::opt<std::string> gpu("gpu",
-                                cl::desc("GPU of the target that schedules are "
-                                         "chosen for: a100, a10, l40s, "
-                                         "rtx4090 (default: the target's "
-                                         "first)"),
-                                cl::cat(category));
+static cl::opt<std::string>
+    gpu("gpu",
+        cl::desc("GPU of the target that schedules are "
+                 "chosen for: a100, a10, l40s, "
+                 "rtx4090, h100, h200 (default: the target's "
+                 "first)"),
+        cl::cat(category));
 static cl::opt<std::string>
     weights("weights",
             cl::desc("Safetensors file with the weights that an IR file names, "

@@ -23,12 +23,14 @@ struct Group {
 
 class Tuner {
 public:
-  Tuner(const tune::RunOptions &options, std::shared_ptr<const Pack> pack,
-        std::shared_ptr<Device> device, TuningFile file)
-      : options(options), pack(std::move(pack)), device(std::move(device)),
-        file(std::move(file)) {}
+  Tuner(const tune::RunOptions &options, std::shared_ptr<Device> device,
+        TuningFile file)
+      : options(options), device(std::move(device)), file(std::move(file)) {}
 
-  Status run();
+  /// Measures a pack. An error is one after which nothing more can be measured.
+  Status run(std::shared_ptr<const Pack> measuredPack);
+  /// Says what was done; an error when that is nothing.
+  Status finish() const;
 
 private:
   std::vector<Group> groups() const;
@@ -46,7 +48,7 @@ private:
   std::shared_ptr<Device> device;
   TuningFile file;
   Clock::time_point start = Clock::now();
-  size_t measured = 0, failed = 0;
+  size_t total = 0, measured = 0, failed = 0;
   /// Sums over the groups with a ranking.
   double correlations = 0, losses = 0;
   size_t ranked = 0;
@@ -113,12 +115,15 @@ void Tuner::report(const Group &group) const {
   std::fflush(stdout);
 }
 
-Status Tuner::run() {
+Status Tuner::run(std::shared_ptr<const Pack> measuredPack) {
+  pack = std::move(measuredPack);
+  total += pack->candidates().size();
   ODYSSEY_ASSIGN_OR_RETURN(auto runner,
                            PackRunner::create(pack, device, options.measure));
-  Status stopped;
   for (Group &group : groups()) {
-    stopped = measure(group, *runner);
+    if (outOfTime())
+      return Status::success();
+    Status stopped = measure(group, *runner);
     // Written after every group: a lost GPU, or a kill, costs one group.
     if (!group.measured.empty()) {
       ODYSSEY_RETURN_IF_ERROR(file.write(options.output));
@@ -131,17 +136,18 @@ Status Tuner::run() {
       losses += group.measured[0] /
                 *std::min_element(group.measured.begin(), group.measured.end());
     }
-    if (!stopped.ok() || outOfTime())
-      break;
+    if (!stopped.ok())
+      return stopped;
   }
-  if (measured == 0 && stopped.ok())
-    stopped = failedPrecondition("no candidate could be measured");
+  return Status::success();
+}
+
+Status Tuner::finish() const {
   if (!options.quiet) {
     std::printf("%zu of %zu candidates measured on %s, %zu failed; %zu entries "
                 "in '%s'\n",
-                measured, pack->candidates().size(),
-                device->properties().name.c_str(), failed, file.entries.size(),
-                options.output.c_str());
+                measured, total, device->properties().name.c_str(), failed,
+                file.entries.size(), options.output.c_str());
     if (ranked > 0)
       std::printf("the model's ranking: Spearman %.2f in the mean of %zu "
                   "products and token counts, its first choice takes %.2f "
@@ -149,20 +155,46 @@ Status Tuner::run() {
                   correlations / static_cast<double>(ranked), ranked,
                   losses / static_cast<double>(ranked));
   }
-  return stopped;
+  return measured > 0 ? Status::success()
+                      : failedPrecondition("no candidate was measured");
 }
 
 } // namespace
 
-Status tune::runPack(const RunOptions &options) {
-  // First what needs no device.
-  ODYSSEY_ASSIGN_OR_RETURN(auto pack, Pack::open(options.pack));
+Status tune::runPacks(const RunOptions &options) {
+  // First what needs no device: a wrong file is said where there is none, too.
+  for (const std::string &path : options.packs)
+    ODYSSEY_RETURN_IF_ERROR(Pack::open(path).status());
+  ODYSSEY_RETURN_IF_ERROR(TuningFile::read(options.output).status());
+  ODYSSEY_ASSIGN_OR_RETURN(auto device, openDevice(options.device));
+  return runPacks(options, std::move(device));
+}
+
+Status tune::runPacks(const RunOptions &options,
+                      std::shared_ptr<Device> device) {
+  std::vector<std::shared_ptr<const Pack>> packs;
+  for (const std::string &path : options.packs) {
+    ODYSSEY_ASSIGN_OR_RETURN(auto pack, Pack::open(path));
+    packs.push_back(std::move(pack));
+  }
   ODYSSEY_ASSIGN_OR_RETURN(TuningFile file, TuningFile::read(options.output));
   for (const std::string &warning : file.warnings)
     std::fprintf(stderr, "odyssey-tune: warning: %s\n", warning.c_str());
-  ODYSSEY_ASSIGN_OR_RETURN(auto device, openDevice(options.device));
-  return Tuner(options, std::move(pack), std::move(device), std::move(file))
-      .run();
+  Tuner tuner(options, device, std::move(file));
+  Status other;
+  for (const auto &pack : packs) {
+    Status runs = pack->bundle().checkRunsOn(device->properties());
+    if (runs.ok()) {
+      ODYSSEY_RETURN_IF_ERROR(tuner.run(pack));
+      continue;
+    }
+    if (packs.size() > 1)
+      std::fprintf(stderr, "odyssey-tune: warning: %s\n",
+                   runs.message().c_str());
+    other = runs;
+  }
+  Status finished = tuner.finish();
+  return packs.size() == 1 && !other.ok() ? other : finished;
 }
 
 Status tune::mergeFiles(const std::vector<std::string> &paths) {

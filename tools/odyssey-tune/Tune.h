@@ -12,16 +12,21 @@
 namespace odyssey::tune {
 
 struct RunOptions {
-  std::string pack, device = "auto", output;
+  std::vector<std::string> packs;
+  std::string device = "auto", output;
   runtime::MeasureOptions measure;
   /// Ends early, with what was measured by then, after so many seconds; 0
   /// never.
   double limit = 0;
   bool quiet = false;
 };
-/// Measures the candidates of a pack and merges the times into a database.
-/// What was measured before an error is kept.
-runtime::Status runPack(const RunOptions &options);
+/// Measures the candidates of packs and merges the times into a database. What
+/// was measured before an error is kept. Of several packs, those for another
+/// target than the device are passed over with a warning.
+runtime::Status runPacks(const RunOptions &options);
+/// The same on a device that is open, whatever `options` says of one.
+runtime::Status runPacks(const RunOptions &options,
+                         std::shared_ptr<runtime::Device> device);
 
 struct PackOptions {
   std::string shapes, target = "sm_80", gpu, output;

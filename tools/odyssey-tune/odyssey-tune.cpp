@@ -37,8 +37,10 @@ int main(int argc, char **argv) {
 
   tune::RunOptions run;
   CLI::App *runCommand = app.add_subcommand(
-      "run", "Measure a pack and merge the times into a database");
-  runCommand->add_option("PACK", run.pack, "What `pack` wrote")->required();
+      "run", "Measure packs and merge the times into a database");
+  runCommand->add_option("PACKS", run.packs, "What `pack` wrote")
+      ->required()
+      ->expected(1, 1000);
   runCommand->add_option("--device", run.device,
                          "auto, cuda, cuda:N or emulator");
   runCommand->add_option("-o,--output", run.output, "The database")->required();
@@ -65,7 +67,7 @@ int main(int argc, char **argv) {
     return app.exit(error) == 0 ? 0 : 2;
   }
   runtime::Status status = *packCommand  ? tune::makePack(pack)
-                           : *runCommand ? tune::runPack(run)
+                           : *runCommand ? tune::runPacks(run)
                                          : tune::mergeFiles(files);
   if (!status.ok()) {
     std::fprintf(stderr, "odyssey-tune: error: %s\n", status.message().c_str());

@@ -9,7 +9,7 @@ namespace odyssey::runtime::testing {
 Status FakeDevice::note(const std::string &function, std::string_view detail) {
   calls.push_back(function + " " + std::string(detail));
   if (function == failAt && failAfter-- == 0)
-    return resourceExhausted("the test lets " + function + " fail");
+    return Status(failCode, "the test lets " + function + " fail");
   return Status::success();
 }
 

@@ -55,6 +55,7 @@ public:
   /// Makes the call of this name that comes after `failAfter` others fail.
   std::string failAt;
   size_t failAfter = 0;
+  StatusCode failCode = StatusCode::ResourceExhausted;
   /// Makes recording Unsupported.
   bool cannotRecord = false;
 

@@ -1,0 +1,175 @@
+//===- CostModelTest.cpp --------------------------------------------------===//
+
+#include "odyssey/Schedule/CostModel.h"
+#include "odyssey/Schedule/ScheduleChoice.h"
+
+#include "odyssey/Layout/PackedWeights.h"
+
+#include "gtest/gtest.h"
+
+#include <set>
+
+using namespace mlir;
+using namespace odyssey;
+using fastgemm::Path;
+using fastgemm::ScheduleAttr;
+
+namespace {
+
+class CostModel : public ::testing::Test {
+protected:
+  CostModel() { context.loadDialect<fastgemm::FastGemmDialect>(); }
+
+  ScheduleAttr mmaSync(int64_t channels, int64_t tokens, int64_t k,
+                       int64_t channelWarps, int64_t tokenWarps, int64_t stages,
+                       int64_t splitK = 1) {
+    return ScheduleAttr::get(&context, Path::MmaSync, channels, tokens, k,
+                             channelWarps, tokenWarps, stages, splitK);
+  }
+  std::vector<ScheduleAttr> legal(const TargetDescription &target,
+                                  const ProductShape &shape) {
+    return legalSchedules(&context, target, shape,
+                          choosePanelChannels(shape.n, shape.k));
+  }
+
+  MLIRContext context;
+};
+
+const ProductShape kShapes[] = {
+    {1, 4096, 4096}, {16, 12288, 4096}, {64, 4096, 11008}, {512, 22016, 4096},
+    {1, 576, 1536},  {128, 192, 172},   {7, 1, 1},
+};
+
+std::vector<TargetDescription> allTargets() {
+  std::vector<TargetDescription> targets;
+  for (auto [name, gpu] : {std::pair("sm_80", "a100"),
+                           {"sm_86", "a10"},
+                           {"sm_89", "l40s"},
+                           {"sm_89", "rtx4090"},
+                           {"sm_90a", "h100"},
+                           {"sm_90a", "h200"}})
+    targets.push_back(*findTarget(name, gpu));
+  return targets;
+}
+
+} // namespace
+
+TEST(Targets, AreFoundByArchitectureAndGpu) {
+  EXPECT_EQ(findTarget("sm_90a")->gpu, "h100");
+  EXPECT_EQ(findTarget("sm_90a", "h200")->memoryGbs, 4800);
+  EXPECT_FALSE(findTarget("sm_80", "h100"));
+  EXPECT_FALSE(findTarget("sm_70"));
+  EXPECT_EQ(gpuNames("sm_89"), "l40s, rtx4090");
+  EXPECT_EQ(targetNames(), "sm_80, sm_86, sm_89, sm_90a");
+}
+
+// What the data sheets call the dense int8 rate, in TOPS.
+TEST(Targets, RatesAreThoseOfTheDataSheets) {
+  auto tops = [](const TargetDescription &target) {
+    return 2e-12 * std::max(target.mmaPerClock, target.wgmmaPerClock) *
+           static_cast<double>(target.multiprocessors) * target.clock();
+  };
+  EXPECT_NEAR(tops(*findTarget("sm_80")), 624, 5);
+  EXPECT_NEAR(tops(*findTarget("sm_86")), 250, 2);
+  EXPECT_NEAR(tops(*findTarget("sm_89", "l40s")), 733, 5);
+  EXPECT_NEAR(tops(*findTarget("sm_89", "rtx4090")), 661, 5);
+  EXPECT_NEAR(tops(*findTarget("sm_90a")), 1979, 5);
+}
+
+// Everything that the lowering asks of a schedule.
+TEST_F(CostModel, LegalSchedulesAreLegal) {
+  for (const TargetDescription &target : allTargets())
+    for (const ProductShape &shape : kShapes) {
+      int64_t panel = choosePanelChannels(shape.n, shape.k);
+      layout::PackedWeights packed{shape.n, shape.k, panel};
+      std::vector<ScheduleAttr> schedules = legal(target, shape);
+      EXPECT_FALSE(schedules.empty());
+      std::set<const void *> distinct;
+      for (ScheduleAttr s : schedules) {
+        EXPECT_TRUE(distinct.insert(s.getAsOpaquePointer()).second);
+        EXPECT_LE(s.getSharedBytes(), target.sharedBytesPerBlock);
+        EXPECT_LE(s.getThreads() * estimateRegisters(s), target.registers);
+        if (s.getPath() == Path::Wgmma) {
+          EXPECT_TRUE(target.hasWgmma());
+          continue;
+        }
+        EXPECT_EQ(packed.paddedN() % s.getChannels(), 0);
+        EXPECT_EQ(packed.paddedK() % s.getK(), 0);
+        EXPECT_LE(s.getSplitK(), packed.paddedK() / s.getK());
+      }
+    }
+}
+
+TEST_F(CostModel, NamesTheConstraintThatLeavesNothing) {
+  auto whyNot = [&](const ProductShape &shape) {
+    std::string why;
+    EXPECT_TRUE(legalSchedules(&context, *findTarget("sm_80"), shape, 64, &why)
+                    .empty());
+    return why;
+  };
+  EXPECT_EQ(whyNot({1, 64, 132105}),
+            "K must be at most 132104 for exact sums of 32 bits, got 132105");
+  EXPECT_EQ(whyNot({1, 0, 64}), "tokens, N and K must be positive");
+}
+
+// No schedule beats the floor, and every prediction is a time.
+TEST_F(CostModel, PredictionsAreAboveTheFloor) {
+  for (const TargetDescription &target : allTargets())
+    for (const ProductShape &shape : kShapes) {
+      double floor = floorOf(target, shape).seconds;
+      for (ScheduleAttr s : legal(target, shape)) {
+        Prediction prediction = predict(target, shape, s);
+        EXPECT_GE(prediction.seconds, floor);
+        EXPECT_LT(prediction.seconds, 1);
+        EXPECT_GE(prediction.occupancy, 1);
+      }
+    }
+}
+
+// 4096 x 4096 weights of 4 bits, one token, outputs and scales, at 2039 GB/s.
+TEST_F(CostModel, FloorIsBytesOrOperations) {
+  const TargetDescription target = *findTarget("sm_80");
+  Floor decode = floorOf(target, {1, 4096, 4096});
+  EXPECT_TRUE(decode.byMemory);
+  EXPECT_NEAR(decode.seconds, 8417284 / 2039e9, 1e-9);
+  Floor prefill = floorOf(target, {4096, 4096, 4096});
+  EXPECT_FALSE(prefill.byMemory);
+  EXPECT_NEAR(prefill.seconds, 4096.0 * 4096 * 4096 / (2048 * 108 * 1.41e9),
+              1e-9);
+}
+
+// What changes with one number of a schedule, everything else being equal.
+TEST_F(CostModel, PredictsWhatPipelinesAndSplitsAreFor) {
+  const TargetDescription target = *findTarget("sm_80");
+  ProductShape decode{1, 4096, 4096};
+  // Few bytes in flight do not cover the memory's latency.
+  EXPECT_GT(predict(target, decode, mmaSync(64, 8, 64, 2, 1, 2)).seconds,
+            1.5 * predict(target, decode, mmaSync(64, 8, 64, 2, 1, 6)).seconds);
+  // 16 tiles of 256 channels leave most multiprocessors without work.
+  EXPECT_GT(predict(target, decode, mmaSync(256, 8, 64, 4, 1, 4)).seconds,
+            predict(target, decode, mmaSync(256, 8, 64, 4, 1, 4, 8)).seconds);
+  // Many tokens want wide tiles: fewer bytes from L2 per product.
+  ProductShape prefill{512, 4096, 4096};
+  EXPECT_GT(
+      predict(target, prefill, mmaSync(64, 8, 64, 2, 1, 4)).seconds,
+      2 * predict(target, prefill, mmaSync(128, 64, 64, 4, 1, 4)).seconds);
+}
+
+// The same product takes less time where memory is faster.
+TEST_F(CostModel, KnowsTheGpu) {
+  ProductShape shape{1, 12288, 4096};
+  auto best = [&](const char *gpu) {
+    return rankSchedules(&context, *findTarget("sm_90a", gpu), shape, 128)
+        .front()
+        .prediction.seconds;
+  };
+  EXPECT_LT(best("h200"), best("h100"));
+}
+
+TEST_F(CostModel, RanksBySeconds) {
+  auto ranked =
+      rankSchedules(&context, *findTarget("sm_80"), {16, 4096, 4096}, 128);
+  ASSERT_GT(ranked.size(), 100u);
+  for (size_t i = 1; i < ranked.size(); ++i)
+    EXPECT_LE(ranked[i - 1].prediction.seconds, ranked[i].prediction.seconds);
+}
