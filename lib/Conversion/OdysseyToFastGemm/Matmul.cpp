@@ -272,17 +272,17 @@ void MatmulEmitter::planMultiplierCopies(const Segment &segment,
   int64_t rowChunks = shape.channels / layout::kQuadChannels;
   int64_t chunks = shape.schedule.getMultiplierBytes(shape.groupSize) / 16;
   int64_t rows = shape.schedule.getK() / shape.span;
-  Val channel = segment.channelTile * shape.channels;
-  Val panel = channel / shape.packed.panelChannels;
-  Val inPanel = (channel % shape.packed.panelChannels) >> 1;
-  Val base = k.offset(
-      k.row(allMultipliers, panel, shape.multipliers.panelBytes()), inPanel);
   for (int64_t first = 0; first < chunks; first += shape.threads) {
     Val chunk = k.threadIndex() + first;
     Val row = segment.from * rows + chunk / rowChunks;
+    Val channel = segment.channelTile * shape.channels +
+                  chunk % rowChunks * layout::kQuadChannels;
+    Val panel = channel / shape.packed.panelChannels;
+    Val inPanel = (channel % shape.packed.panelChannels) >> 1;
     Copy copy;
     copy.bytesPerTile = rows * rowBytes;
-    copy.global = k.offset(base, (chunk % rowChunks) << 4);
+    copy.global = k.offset(
+        k.row(allMultipliers, panel, shape.multipliers.panelBytes()), inPanel);
     copy.shared = (chunk << 4) + shape.multiplierOffset;
     if (shape.span == shape.groupSize)
       copy.global = k.row(copy.global, row, rowBytes);

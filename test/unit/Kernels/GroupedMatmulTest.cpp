@@ -219,7 +219,13 @@ TEST(GroupedMatmul, EveryScheduleGivesTheSameBits) {
         "channels = 128, tokens = 8, k = 576, channel_warps = 4, token_warps = "
         "1, stages = 2",
         "channels = 128, tokens = 8, k = 64, channel_warps = 1, token_warps = "
-        "1, stages = 8"})
+        "1, stages = 8",
+        // A CTA across two panels of 64 channels, parts of K that begin inside
+        // groups, and CTAs that take parts of several tiles.
+        "channels = 192, tokens = 8, k = 64, channel_warps = 2, token_warps = "
+        "1, stages = 2, split_k = 4",
+        "channels = 64, tokens = 16, k = 64, channel_warps = 2, token_warps = "
+        "1, stages = 3, stream_k = 7"})
     for (int64_t groupSize : {32, 64, 128}) {
       SCOPED_TRACE(schedule);
       GroupedProduct(160, 576, groupSize)
