@@ -1,11 +1,14 @@
 // RUN: odyssey-opt %s --odyssey-fuse --split-input-file | FileCheck %s
 
-// Multipliers are concatenated as weights and scales are.
+// Multipliers are interleaved as weights and scales are.
 
 // CHECK-LABEL: func.func @one_size
-// CHECK: %[[M:.*]] = odyssey.weight "gate_multiplier", "up_multiplier" : tensor<64x2xi8>
-// CHECK: %[[Y:.*]] = odyssey.matmul %{{.*}} groups %[[M]] of 32 : {{.*}} -> tensor<?x64xf16>
-// CHECK: odyssey.silu_mul %[[Y]] :
+// CHECK: %[[W:.*]] = odyssey.weight "gate", "up" interleaved : tensor<64x64xi4>
+// CHECK: %[[S:.*]] = odyssey.weight "gate_scale", "up_scale" interleaved : tensor<64xf32>
+// CHECK: %[[M:.*]] = odyssey.weight "gate_multiplier", "up_multiplier" interleaved : tensor<64x2xi8>
+// CHECK: %[[Y:.*]] = odyssey.matmul %{{.*}}, %[[W]] scale %[[S]] groups %[[M]] of 32 silu_mul : {{.*}} -> tensor<?x32xf16>
+// CHECK-NOT: odyssey.silu_mul
+// CHECK: return %[[Y]]
 func.func @one_size(%x: tensor<?x64xi8>, %xs: tensor<?xf32>) -> tensor<?x32xf16> {
   %wg = odyssey.weight "gate" : tensor<32x64xi4>
   %sg = odyssey.weight "gate_scale" : tensor<32xf32>

@@ -666,11 +666,32 @@ func.func @empty_tile(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %pages: tensor<1x
 //===----------------------------------------------------------------------===//
 
 gpu.module @kernels {
-  // expected-error@+1 {{'odyssey.kernel' op expects one operation and odyssey.return, got 3 operations}}
+  // expected-error@+1 {{'odyssey.kernel' op expects one operation, or a product behind one, and odyssey.return, got 3 operations}}
   odyssey.kernel @two(%a: tensor<?x64xf16>) -> tensor<?x64xf16> attributes {kind = "add"} {
     %0 = odyssey.add %a, %a : tensor<?x64xf16>
     %1 = odyssey.add %0, %a : tensor<?x64xf16>
     odyssey.return %1 : tensor<?x64xf16>
+  }
+}
+
+// -----
+
+gpu.module @kernels {
+  // expected-error@+1 {{'odyssey.kernel' op expects one operation, or a product behind one, and odyssey.return, got 4 operations}}
+  odyssey.kernel @product_behind_two(%a: tensor<?x64xf16>, %w: tensor<32x64xi4>, %ws: tensor<32xf32>) -> tensor<?x32xf16> attributes {kind = "matmul"} {
+    %0 = odyssey.add %a, %a : tensor<?x64xf16>
+    %q, %s = odyssey.quantize %0 : tensor<?x64xf16> -> tensor<?x64xi8>, tensor<?xf32>
+    %1 = odyssey.matmul %q scale %s, %w scale %ws : (tensor<?x64xi8>, tensor<?xf32>, tensor<32x64xi4>, tensor<32xf32>) -> tensor<?x32xf16>
+    odyssey.return %1 : tensor<?x32xf16>
+  }
+}
+
+// -----
+
+gpu.module @kernels {
+  // expected-error@+1 {{'odyssey.kernel' op expects one operation, or a product behind one, and odyssey.return, got 1 operations}}
+  odyssey.kernel @none(%a: tensor<?x64xf16>) -> tensor<?x64xf16> attributes {kind = "add"} {
+    odyssey.return %a : tensor<?x64xf16>
   }
 }
 

@@ -111,9 +111,18 @@ func.func @launch(%a: tensor<?x64xf16>) -> tensor<?x64xf16> {
 }
 // CHECK: odyssey.kernel @add_64(%{{.*}}: tensor<?x64xf16>, %{{.*}}: tensor<?x64xf16>) -> tensor<?x64xf16> attributes {kind = "add"} {
 // CHECK: odyssey.return %{{.*}} : tensor<?x64xf16>
+// CHECK: odyssey.kernel @quantize_matmul(
+// CHECK-NEXT: odyssey.quantize
+// CHECK-NEXT: odyssey.matmul
+// CHECK-NEXT: odyssey.return %{{.*}} : tensor<?x32xf16>
 gpu.module @kernels {
   odyssey.kernel @add_64(%a: tensor<?x64xf16>, %b: tensor<?x64xf16>) -> tensor<?x64xf16> attributes {kind = "add"} {
     %0 = odyssey.add %a, %b : tensor<?x64xf16>
     odyssey.return %0 : tensor<?x64xf16>
+  }
+  odyssey.kernel @quantize_matmul(%x: tensor<?x64xf16>, %w: tensor<32x64xi4>, %ws: tensor<32xf32>) -> tensor<?x32xf16> attributes {kind = "matmul"} {
+    %q, %s = odyssey.quantize %x : tensor<?x64xf16> -> tensor<?x64xi8>, tensor<?xf32>
+    %y = odyssey.matmul %q scale %s, %w scale %ws : (tensor<?x64xi8>, tensor<?xf32>, tensor<32x64xi4>, tensor<32xf32>) -> tensor<?x32xf16>
+    odyssey.return %y : tensor<?x32xf16>
   }
 }
