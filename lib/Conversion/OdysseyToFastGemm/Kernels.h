@@ -18,8 +18,9 @@ namespace odyssey::conversion {
 int64_t rowStride(mlir::Value activations);
 
 /// Quantizes token 0 in the first `workers` threads of a CTA, in front of the
-/// rest of a kernel: `producer` is the operation that gives the 8-bit
-/// activations, whose operands are the kernel's first. Eight or fewer bytes
+/// rest of a kernel, once the kernel in front has ended: `producer` is the
+/// operation that gives the 8-bit activations, whose operands are the kernel's
+/// first. Eight or fewer bytes
 /// from element `first` of the row on are stored at `addressOf(first)` where
 /// `isWanted(first)`. `scratch` is free shared memory, `barrier` a barrier of
 /// the threads. Returns the token's scale.

@@ -637,7 +637,6 @@ void WgmmaEmitter::quantizeToken() {
            });
            return SmallVector<Val>();
          });
-  k.waitForPrevious();
   epilogue.setTokenScale(emitQuantizedRow(
       k, shape.producer, threads, shape.scratch, [&] { consumerBarrier(); },
       addressOf, isOwn));

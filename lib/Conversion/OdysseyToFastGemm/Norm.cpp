@@ -347,19 +347,23 @@ void RowKernel::storeQuantized(llvm::function_ref<RowValues()> values,
                  [&] { storePadding(layout, 0); });
 }
 
-/// fp16((x * r) * weight), widened again.
+/// fp16((x * r) * weight), widened again. Weights are loaded before the wait
+/// for the kernel in front.
 RowValues normalize(KernelBuilder &k, RowKernel &row, int64_t columns,
                     Val weight, float epsilon) {
+  RowValues weights =
+      row.map([&](int64_t, Val first) { return row.loadPiece(weight, first); });
+  k.waitForPrevious();
   RowValues x = row.load(k.operand(0), columns);
   Val sum = row.reduceRow(x, Reduction::Sum);
   Val mean = sum / k.constantF32(static_cast<float>(columns));
   Val r = k.constantF32(1.0f) / k.sqrt(mean + k.constantF32(epsilon));
-  RowValues normalized = row.map([&](int64_t round, Val first) {
-    auto type = cast<VectorType>(x[round].type());
-    Val w = k.toF32(k.load(type.clone(k.f16()), k.offset(weight, first << 1)));
-    Val broadcast = k.val(k.create<vector::BroadcastOp>(type, r.value));
-    return x[round] * broadcast * w;
-  });
+  RowValues normalized;
+  for (auto [value, w] : llvm::zip_equal(x, weights)) {
+    Val broadcast = k.val(
+        k.create<vector::BroadcastOp>(cast<VectorType>(value.type()), r.value));
+    normalized.push_back(value * broadcast * w);
+  }
   return row.rounded(normalized);
 }
 
@@ -455,9 +459,12 @@ int64_t columnsOf(Value value) {
 }
 
 /// The row, before it is quantized, of an operation whose first result is
-/// 8-bit activations. Its operands are the kernel's first.
+/// 8-bit activations. Its operands are the kernel's first. Waits for the kernel
+/// in front.
 RowValues rowToQuantize(KernelBuilder &k, RowKernel &row, Operation *op) {
   int64_t columns = columnsOf(op->getResult(0));
+  if (!isa<graph::RmsNormQuantizeOp>(op))
+    k.waitForPrevious();
   return llvm::TypeSwitch<Operation *, RowValues>(op)
       .Case([&](graph::RmsNormQuantizeOp op) {
         return normalize(k, row, columns, k.operand(1),
