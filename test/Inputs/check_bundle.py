@@ -4,12 +4,13 @@ usage: check_bundle.py BUNDLE
 
 The frame: magic, version, sizes, sections inside the file at multiples of 4096, in
 order, without overlap, zeros between them. The plan: every index is inside its
-table, buckets ascend, arguments of each step lie inside the workspace, weights of
-the plan are the tensors of weights.safetensors. (Hashes are checked by the
-runtime's own tests.)
+table, every kernel is a module of its own and all of its PTX, buckets ascend,
+arguments of each step lie inside the workspace, weights of the plan are the tensors
+of weights.safetensors. (Hashes are checked by the runtime's own tests.)
 """
 
 import json
+import re
 import struct
 import sys
 
@@ -102,15 +103,27 @@ def check_step(plan, function, bucket, step):
             require(kind in ("tokens", "i32"), f"argument of kind {kind}")
 
 
+def check_module(module, sections):
+    """The names of the kernels in a module's PTX."""
+    require(module["ptx"] in sections, "a module's PTX is no section")
+    if "cubin" in module:
+        require(module["cubin"] in sections, "a module's cubin is no section")
+        require(sections[module["cubin"]].startswith(b"\x7fELF"), "a cubin is an ELF file")
+    return re.findall(r"\.entry ([\w$]+)\(", sections[module["ptx"]].decode())
+
+
 def check_plan(plan, sections):
     require(plan["format"] == 1, "format")
-    for module in plan["modules"]:
-        require(module["ptx"] in sections, "a module's PTX is no section")
-        if "cubin" in module:
-            require(module["cubin"] in sections, "a module's cubin is no section")
-    for kernel in plan["kernels"]:
-        text = sections[plan["modules"][kernel["module"]]["ptx"]].decode()
-        require(f".entry {kernel['name']}(" in text, f"{kernel['name']} is not in the PTX")
+    modules = [check_module(module, sections) for module in plan["modules"]]
+    code = {module[key] for module in plan["modules"]
+            for key in ("ptx", "cubin") if key in module}
+    require(code == {name for name in sections if name.startswith("kernel.")},
+            "a section with code that is no module's")
+    require(len(modules) == len(plan["kernels"]), "a module without kernel")
+    for i, kernel in enumerate(plan["kernels"]):
+        require(kernel["module"] == i, "a kernel is a module of its own")
+        require(modules[i] == [kernel["name"]],
+                f"the PTX of {kernel['name']} has the kernels {modules[i]}")
         require(kernel["kind"] in KINDS, f"kind {kernel['kind']}")
         require(kernel["block"][0] % 32 == 0, "a block is whole warps")
         require(kernel["shared_bytes"] <= 227 * 1024, "shared memory of a CTA")

@@ -9,6 +9,7 @@ multiply-add, so there is none in kernels without exp.
 """
 
 import os
+import re
 import sys
 
 sys.path.insert(0, os.path.dirname(__file__))
@@ -16,7 +17,7 @@ import ptx
 
 ROUNDING = {"add", "sub", "mul", "div", "sqrt", "fma", "rcp", "mad"}
 APPROXIMATE = {"ex2", "lg2", "sin", "cos", "tanh", "rsqrt"}
-WITH_EXP = ("silu_mul", "attention")
+WITH_EXP = re.compile(r"silu_mul|attention|matmul_\w+_silu(_|$)")
 
 
 def main():
@@ -33,7 +34,7 @@ def main():
                     checked += 1
                     if "rn" not in parts:
                         sys.exit(f"{name}: {opcode} does not name its rounding")
-                if parts[0] == "fma" and not name.startswith(WITH_EXP):
+                if parts[0] == "fma" and not WITH_EXP.match(name):
                     sys.exit(f"{name}: {opcode} where no exp is")
     print(f"{checked} operations round to nearest")
 

@@ -43,7 +43,7 @@ struct FileHeader {
 static_assert(sizeof(FileHeader) == 32, "part of the file format");
 
 struct SectionEntry {
-  /// Zero-terminated, for example "plan.json" or "kernels.sm_80.ptx".
+  /// Zero-terminated, for example "plan.json" or "kernel.0.ptx".
   char name[40];
   uint64_t offset;
   uint64_t bytes;
