@@ -30,7 +30,7 @@ func.func private @split() attributes {s = #fastgemm.schedule<path = mma_sync, c
 
 // -----
 
-// expected-error@+1 {{expects stream_k to be a number of CTAs or 0, got -1}}
+// expected-error@+1 {{expects stream_k of 0, or more on the path mma_sync, got -1}}
 func.func private @stream() attributes {s = #fastgemm.schedule<path = mma_sync, channels = 64, tokens = 8, k = 64, channel_warps = 2, token_warps = 1, stages = 2, stream_k = -1>}
 
 // -----
