@@ -93,3 +93,27 @@ func.func @returned(%x: tensor<?x64xf16>) -> (tensor<?x64xi8>, tensor<?xf32>) {
   %q, %s = odyssey.quantize %x : tensor<?x64xf16> -> tensor<?x64xi8>, tensor<?xf32>
   return %q, %s : tensor<?x64xi8>, tensor<?xf32>
 }
+
+// -----
+
+// A warpgroup reads a panel of 128 channels, and activations in tiles of its
+// schedule's tokens, whoever makes them.
+
+// CHECK-LABEL: func.func @wgmma
+// CHECK: odyssey.weight "w" : tensor<64x72xi4, #fastgemm.packed<channels = 128>>
+// CHECK: %[[Q:.*]], %{{.*}} = odyssey.quantize %{{.*}} -> tensor<?x72xi8, #fastgemm.swizzled<tokens = 24>>, tensor<?xf32>
+// CHECK: odyssey.matmul %[[Q]] scale
+// CHECK: odyssey.rms_norm_quantize {{.*}} -> tensor<?x72xi8, #fastgemm.swizzled<tokens = 24>>, tensor<?xf32>
+func.func @wgmma(%x: tensor<?x72xf16>, %norm: tensor<72xf16>) -> (tensor<?x64xf16>, tensor<?x64xf16>) {
+  %w = odyssey.weight "w" : tensor<64x72xi4>
+  %ws = odyssey.weight "s" : tensor<64xf32>
+  %q, %s = odyssey.quantize %x : tensor<?x72xf16> -> tensor<?x72xi8>, tensor<?xf32>
+  %y = odyssey.matmul %q scale %s, %w scale %ws
+      schedule <path = wgmma, channels = 128, tokens = 24, k = 128, channel_warps = 4, token_warps = 1, stages = 2>
+      : (tensor<?x72xi8>, tensor<?xf32>, tensor<64x72xi4>, tensor<64xf32>) -> tensor<?x64xf16>
+  %n, %ns = odyssey.rms_norm_quantize %x, %norm epsilon = 1.0e-5 : tensor<?x72xf16>, tensor<72xf16> -> tensor<?x72xi8>, tensor<?xf32>
+  %z = odyssey.matmul %n scale %ns, %w scale %ws
+      schedule <path = wgmma, channels = 128, tokens = 24, k = 128, channel_warps = 4, token_warps = 1, stages = 2>
+      : (tensor<?x72xi8>, tensor<?xf32>, tensor<64x72xi4>, tensor<64xf32>) -> tensor<?x64xf16>
+  return %y, %z : tensor<?x64xf16>, tensor<?x64xf16>
+}

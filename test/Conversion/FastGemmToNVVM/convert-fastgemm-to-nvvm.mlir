@@ -81,4 +81,67 @@ gpu.module @kernels {
     llvm.store %d, %out : vector<4xf32>, !llvm.ptr<1>
     gpu.return
   }
+
+  // Without side effects, so that one of several is kept.
+  // CHECK-LABEL: gpu.func @policy
+  // CHECK: %[[P:.*]] = llvm.inline_asm asm_dialect = att "createpolicy.fractional.L2::evict_first.b64 $0, 1.0;", "=l" : () -> i64
+  // CHECK: llvm.store %[[P]]
+  gpu.func @policy(%out: !llvm.ptr<1>) {
+    %p = fastgemm.evict_first_policy : i64
+    llvm.store %p, %out : i64, !llvm.ptr<1>
+    gpu.return
+  }
+
+  // No read of what was waited for may pass the loop: it clobbers memory.
+  // CHECK-LABEL: gpu.func @barrier_wait
+  // CHECK-SAME: %[[B:.*]]: !llvm.ptr<3>, %[[PARITY:.*]]: i32
+  // CHECK-NEXT: llvm.inline_asm has_side_effects {{.*}}"{\0A.reg .pred ended;\0AWAIT:\0Ambarrier.try_wait.parity.shared::cta.b64 ended, [$0], $1;\0A@ended bra DONE;\0Abra WAIT;\0ADONE:\0A}", "r,r,~{memory}" %[[B]], %[[PARITY]] :
+  gpu.func @barrier_wait(%b: !llvm.ptr<3>, %parity: i32) {
+    fastgemm.barrier_wait %b, %parity : !llvm.ptr<3>
+    gpu.return
+  }
+
+  // A in registers, N of 8: four accumulators, tied to the results.
+  // CHECK-LABEL: gpu.func @wgmma
+  // CHECK-SAME: %[[A:.*]]: vector<4xi32>, %[[D:.*]]: i64, %[[C:.*]]: vector<4xi32>
+  // CHECK: %[[C0:.*]] = vector.extract %[[C]][0]
+  // CHECK: %[[C1:.*]] = vector.extract %[[C]][1]
+  // CHECK: %[[C2:.*]] = vector.extract %[[C]][2]
+  // CHECK: %[[C3:.*]] = vector.extract %[[C]][3]
+  // CHECK: %[[A0:.*]] = vector.extract %[[A]][0]
+  // CHECK: %[[A1:.*]] = vector.extract %[[A]][1]
+  // CHECK: %[[A2:.*]] = vector.extract %[[A]][2]
+  // CHECK: %[[A3:.*]] = vector.extract %[[A]][3]
+  // CHECK: %[[R:.*]] = llvm.inline_asm has_side_effects
+  // CHECK-SAME: wgmma.mma_async.sync.aligned.m64n8k32.s32.s8.s8\0A\09{$0, $1, $2, $3},\0A\09{$8, $9, $10, $11}, $12, add;\0A}"
+  // CHECK-SAME: "=r,=r,=r,=r,0,1,2,3,r,r,r,r,l,~{memory}" %[[C0]], %[[C1]], %[[C2]], %[[C3]], %[[A0]], %[[A1]], %[[A2]], %[[A3]], %[[D]] :
+  // CHECK: %[[R0:.*]] = llvm.extractvalue %[[R]][0]
+  // CHECK: %[[R3:.*]] = llvm.extractvalue %[[R]][3]
+  // CHECK: vector.from_elements %[[R0]], %{{.*}}, %{{.*}}, %[[R3]] : vector<4xi32>
+  gpu.func @wgmma(%a: vector<4xi32>, %descriptor: i64, %c: vector<4xi32>, %out: !llvm.ptr<1>) {
+    %d = fastgemm.wgmma %a, %descriptor(%c) : vector<4xi32>, i64 -> vector<4xi32>
+    llvm.store %d, %out : vector<4xi32>, !llvm.ptr<1>
+    gpu.return
+  }
+
+  // Three accumulators make N 24.
+  // CHECK-LABEL: gpu.func @wgmma_three
+  // CHECK: m64n24k32.s32.s8.s8\0A\09{$0, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11},\0A\09{$24, $25, $26, $27}, $28, add;
+  gpu.func @wgmma_three(%a: vector<4xi32>, %descriptor: i64, %c: vector<4xi32>, %out: !llvm.ptr<1>) {
+    %d:3 = fastgemm.wgmma %a, %descriptor(%c, %c, %c) : vector<4xi32>, i64 -> vector<4xi32>, vector<4xi32>, vector<4xi32>
+    llvm.store %d#2, %out : vector<4xi32>, !llvm.ptr<1>
+    gpu.return
+  }
+
+  // All registers pass through, so that nothing that makes or uses them crosses.
+  // CHECK-LABEL: gpu.func @wgmma_order
+  // CHECK: llvm.inline_asm has_side_effects {{.*}}"wgmma.fence.sync.aligned;", "=r,=r,=r,=r,=r,=r,=r,=r,0,1,2,3,4,5,6,7,~{memory}"
+  // CHECK: llvm.inline_asm has_side_effects {{.*}}"wgmma.wait_group.sync.aligned 1;", "=r,=r,=r,=r,0,1,2,3,~{memory}"
+  gpu.func @wgmma_order(%a: vector<4xi32>, %c: vector<4xi32>, %out: !llvm.ptr<1>) {
+    %f:2 = fastgemm.wgmma_fence(%a, %c) : vector<4xi32>, vector<4xi32>
+    %d = fastgemm.wgmma_wait 1(%f#1) : vector<4xi32>
+    llvm.store %d, %out : vector<4xi32>, !llvm.ptr<1>
+    llvm.store %f#0, %out : vector<4xi32>, !llvm.ptr<1>
+    gpu.return
+  }
 }

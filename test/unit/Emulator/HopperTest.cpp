@@ -142,6 +142,58 @@ TEST(BulkCopy, ThereAndBack) {
   }
 }
 
+/// A policy moves no byte elsewhere; a copy takes it in a 64-bit register.
+TEST(BulkCopy, CacheHint) {
+  const std::string before = R"(
+      .shared .align 16 .b8 tile[136];
+      mov.b64 %rd20, tile;
+      cvt.u32.u64 %r20, %rd20;
+      setp.eq.u32 %p1, %r0, 0;
+      @%p1 mbarrier.init.shared.b64 [%r20+128], 1;
+      @%p1 fence.mbarrier_init.release.cluster;
+      bar.sync 0;
+      @%p1 mbarrier.arrive.expect_tx.shared.b64 _, [%r20+128], 128;
+)";
+  const std::string copy =
+      "@%p1 cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes"
+      ".L2::cache_hint [%r20], [%rd1], 128, [%r20+128], ";
+  const std::string after = waitFor("%r20", 128, 0) + R"(
+      mul.wide.u32 %rd10, %r0, 4;
+      add.s64 %rd11, %rd20, %rd10;
+      ld.shared.b32 %r22, [%rd11];
+      add.s64 %rd12, %rd0, %rd10;
+      st.global.b32 [%rd12], %r22;
+    )";
+  std::vector<uint32_t> in(32);
+  for (unsigned i = 0; i < 32; ++i)
+    in[i] = 7 * i + 1;
+  for (const char *policy :
+       {"createpolicy.fractional.L2::evict_first.b64 %rd30, 1.0;",
+        "createpolicy.fractional.L2::evict_first.b64 %rd30, 0.5;",
+        "createpolicy.fractional.L2::evict_last.b64 %rd30, 1.0;"}) {
+    SCOPED_TRACE(policy);
+    Machine machine;
+    DeviceAddress out = machine.buffer(std::vector<uint32_t>(32));
+    runWarp(
+        machine,
+        kernel(std::string(policy) + before + copy + "%rd30;\n" + after, 2, 90),
+        {out, machine.buffer(in)});
+    EXPECT_EQ(machine.read<uint32_t>(out, 32), in);
+  }
+  // The hint is an operand: without it the text is refused, and so are policies
+  // that do not exist.
+  std::string bare = copy.substr(0, copy.size() - 2) + ";\n";
+  for (const std::string &wrong :
+       {before + bare + after,
+        "createpolicy.fractional.L2::evict_soon.b64 %rd30, 1.0;" + before +
+            copy + "%rd30;\n" + after,
+        "createpolicy.fractional.L2::evict_first.b32 %r30, 1.0;" + before +
+            copy + "%rd30;\n" + after}) {
+    Machine machine;
+    EXPECT_FALSE(machine.load(kernel(wrong, 2, 90)).ok()) << wrong;
+  }
+}
+
 TEST(BulkCopy, CpAsyncArrivesAtAnMbarrier) {
   for (auto when :
        {AsyncCopies::Eager, AsyncCopies::Late, AsyncCopies::Random}) {
