@@ -5,7 +5,6 @@
 #include "odyssey/Compiler/Compilation.h"
 #include "odyssey/Frontend/Checkpoint/Half.h"
 #include "odyssey/Frontend/Checkpoint/Safetensors.h"
-#include "odyssey/runtime/Emulator.h"
 
 #include "gtest/gtest.h"
 
@@ -97,14 +96,24 @@ void CompiledModule::load(const std::string &ir,
   auto summary = compiler::run(options);
   if (!summary)
     FAIL() << llvm::toString(summary.takeError());
-  auto bundle = runtime::Bundle::open(options.output);
-  ASSERT_TRUE(bundle.ok()) << bundle.status().message();
-  runtime::EmulatorOptions emulator;
-  emulator.checkHazards = true;
-  auto device = runtime::createEmulator(emulator);
+  auto file = runtime::Bundle::open(options.output);
+  ASSERT_TRUE(file.ok()) << file.status().message();
+  opened = std::move(*file);
+  restart(runtime::EmulatorOptions());
+}
+
+void CompiledModule::restart(runtime::EmulatorOptions options) {
+  options.checkHazards = true;
+  auto device = runtime::createEmulator(options);
   ASSERT_TRUE(device.ok()) << device.status().message();
-  auto executor = runtime::Executor::create(
-      *bundle, std::shared_ptr<runtime::Device>(std::move(*device)));
+  restart(std::shared_ptr<runtime::Device>(std::move(*device)));
+}
+
+void CompiledModule::restart(std::shared_ptr<runtime::Device> device) {
+  running.reset();
+  if (!opened)
+    return;
+  auto executor = runtime::Executor::create(opened, std::move(device));
   ASSERT_TRUE(executor.ok()) << executor.status().message();
   running = std::move(*executor);
 }

@@ -8,6 +8,7 @@
 #ifndef ODYSSEY_TEST_UNIT_KERNELS_COMPILEDMODULE_H
 #define ODYSSEY_TEST_UNIT_KERNELS_COMPILEDMODULE_H
 
+#include "odyssey/runtime/Emulator.h"
 #include "odyssey/runtime/Executor.h"
 
 #include <cstring>
@@ -56,12 +57,21 @@ public:
   run(const std::string &function,
       const std::vector<runtime::HostTensor> &inputs);
 
+  /// Goes on in a new emulator with these options and all checks.
+  void restart(runtime::EmulatorOptions options);
+  /// Goes on on that device.
+  void restart(std::shared_ptr<runtime::Device> device);
+
+  /// Null where compilation failed.
+  const runtime::Bundle *bundle() const { return opened.get(); }
+
   runtime::Executor &executor() { return *running; }
 
 private:
   void load(const std::string &ir, const std::vector<WeightTensor> &weights,
             const std::string &target);
 
+  std::shared_ptr<const runtime::Bundle> opened;
   std::unique_ptr<runtime::Executor> running;
 };
 

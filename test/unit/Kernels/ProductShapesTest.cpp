@@ -1,0 +1,188 @@
+//===- ProductShapesTest.cpp - Products of real models --------------------===//
+//
+// The products of LLaMA models of 7, 13 and 70 billion weights, with the
+// schedules that the compiler chooses for them, on either path: for sm_80
+// mma_sync, for sm_90a wgmma. N and K are reduced to full tiles and a last one
+// that is not full, in every direction, so that the emulator has little to do;
+// two shapes keep their size. Every output is compared for equality.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Product.h"
+
+#include "odyssey/Schedule/ScheduleChoice.h"
+#include "odyssey/Schedule/ScheduleSelector.h"
+
+#include "gtest/gtest.h"
+
+#include <map>
+
+using namespace odyssey;
+using namespace odyssey::testing;
+using fastgemm::Path;
+using fastgemm::ScheduleAttr;
+
+namespace {
+
+constexpr int64_t kTokens[] = {1, 7, 8, 16, 33, 64, 128, 257};
+
+/// A tile of 256 channels and 44 more. 40 in the last 128 of k, so that packed
+/// weights (padded to 64) end in the middle of a stage of the path wgmma.
+constexpr int64_t kReducedN = 300, kReducedK = 1192;
+/// For stages of mma_sync, which divide the padded K: the last 256 not full.
+constexpr int64_t kReducedKMmaSync = 1240;
+/// Persistent CTAs are fewer, as there are fewer tiles.
+constexpr int64_t kReducedCtas = 2;
+
+struct Case {
+  int64_t n, k;
+  const char *target;
+};
+
+bool isHopper(const Case &c) { return std::string(c.target) == "sm_90a"; }
+
+int64_t reducedK(const Case &c) {
+  return isHopper(c) ? kReducedK : kReducedKMmaSync;
+}
+
+/// The best schedule of the target's path for the whole shape, as it is written
+/// in the IR, with persistent CTAs reduced.
+std::string scheduleOf(const ScheduleSelector &selector, const Case &c,
+                       int64_t tokens) {
+  Path path = isHopper(c) ? Path::Wgmma : Path::MmaSync;
+  for (const ScheduleCandidate &candidate :
+       selector.choices({tokens, c.n, c.k}).candidates) {
+    ScheduleAttr s = candidate.schedule;
+    if (s.getPath() != path)
+      continue;
+    s = ScheduleAttr::get(s.getContext(), path, s.getChannels(), s.getTokens(),
+                          s.getK(), s.getChannelWarps(), s.getTokenWarps(),
+                          s.getStages(), s.getSplitK(),
+                          std::min(s.getCtas(), kReducedCtas), s.getStreamK());
+    return "schedule <" + scheduleText(s) + ">";
+  }
+  ADD_FAILURE() << "no schedule for " << tokens << " tokens";
+  return "";
+}
+
+class ProductShapes : public ::testing::TestWithParam<Case> {};
+
+TEST_P(ProductShapes, EveryOutputIsEqual) {
+  const Case &c = GetParam();
+  mlir::MLIRContext context;
+  context.loadDialect<fastgemm::FastGemmDialect>();
+  ScheduleSelector selector(&context, *findTarget(c.target));
+  std::map<std::string, std::vector<int64_t>> tokensOf;
+  for (int64_t tokens : kTokens)
+    tokensOf[scheduleOf(selector, c, tokens)].push_back(tokens);
+  for (const auto &[schedule, tokens] : tokensOf) {
+    SCOPED_TRACE(schedule);
+    checkProduct(kReducedN, reducedK(c), tokens,
+                 {.schedule = schedule, .target = c.target});
+  }
+}
+
+std::vector<Case> allCases() {
+  const std::pair<int64_t, int64_t> shapes[] = {
+      {4096, 4096},  {12288, 4096}, {22016, 4096}, {4096, 11008}, {5120, 5120},
+      {27648, 5120}, {5120, 13824}, {28672, 8192}, {8192, 28672}};
+  std::vector<Case> cases;
+  for (auto [n, k] : shapes)
+    for (const char *target : {"sm_80", "sm_90a"})
+      cases.push_back({n, k, target});
+  return cases;
+}
+
+INSTANTIATE_TEST_SUITE_P(Llama, ProductShapes, ::testing::ValuesIn(allCases()),
+                         [](const auto &info) {
+                           const Case &c = info.param;
+                           return "n" + std::to_string(c.n) + "k" +
+                                  std::to_string(c.k) + c.target;
+                         });
+
+/// For mma_sync, MatmulTest has a shape of full size.
+TEST(ProductShapes, FullSize) {
+  checkProduct(4096, 11008, {1}, {.target = "sm_90a"});
+}
+
+//===----------------------------------------------------------------------===//
+// Divided sums
+//===----------------------------------------------------------------------===//
+
+/// Width of a tile and the numbers of tokens that it takes.
+struct Width {
+  int64_t tile;
+  std::vector<int64_t> tokens;
+};
+
+const Width kWidths[] = {
+    {8, {1, 7, 8}}, {16, {16}}, {48, {33}}, {64, {64}}, {128, {128, 257}}};
+
+/// All divisions are compared with the same sums.
+TEST(DividedProducts, MmaSync) {
+  for (const Width &width : kWidths)
+    for (const char *division : {"split_k = 1", "split_k = 2", "split_k = 4",
+                                 "split_k = 8", "stream_k = 7"}) {
+      std::string schedule =
+          "schedule <path = mma_sync, channels = 128, tokens = " +
+          std::to_string(width.tile) +
+          ", k = 128, channel_warps = 4, token_warps = 1, stages = 3, " +
+          division + ">";
+      SCOPED_TRACE(schedule);
+      checkProduct(kReducedN, kReducedKMmaSync, width.tokens,
+                   {.schedule = schedule});
+    }
+}
+
+TEST(DividedProducts, Wgmma) {
+  for (const Width &width : kWidths)
+    for (int split : {1, 2, 4, 8}) {
+      std::string schedule =
+          "schedule <path = wgmma, channels = 128, tokens = " +
+          std::to_string(width.tile) +
+          ", k = 128, channel_warps = 4, token_warps = 1, stages = 3, "
+          "split_k = " +
+          std::to_string(split) + ">";
+      SCOPED_TRACE(schedule);
+      checkProduct(kReducedN, kReducedK, width.tokens,
+                   {.schedule = schedule, .target = "sm_90a"});
+    }
+}
+
+//===----------------------------------------------------------------------===//
+// Order and time
+//===----------------------------------------------------------------------===//
+
+std::vector<runtime::EmulatorOptions> emulators() {
+  std::vector<runtime::EmulatorOptions> result;
+  for (auto copies : {runtime::AsyncCopies::Eager, runtime::AsyncCopies::Late,
+                      runtime::AsyncCopies::Random})
+    for (uint64_t seed : {11, 12}) {
+      runtime::EmulatorOptions options;
+      options.asyncCopies = copies;
+      options.seed = seed;
+      result.push_back(options);
+    }
+  return result;
+}
+
+/// Whenever copies end, and however warps take turns.
+TEST(ProductTiming, SameBitsInEveryOrder) {
+  checkProduct(kReducedN, 576, {5, 33},
+               {.schedule = "schedule <path = mma_sync, channels = 64, tokens "
+                            "= 16, k = 64, channel_warps = 2, token_warps = 1, "
+                            "stages = 3, split_k = 3>",
+                .emulators = emulators()});
+  for (const char *schedule :
+       {"channels = 128, tokens = 8, k = 128, channel_warps = 4, token_warps = "
+        "1, stages = 2, split_k = 2",
+        "channels = 256, tokens = 32, k = 128, channel_warps = 8, token_warps "
+        "= 1, stages = 2, ctas = 2"})
+    checkProduct(
+        kReducedN, 576, {5, 33},
+        {.schedule = std::string("schedule <path = wgmma, ") + schedule + ">",
+         .target = "sm_90a",
+         .emulators = emulators()});
+}
+
+} // namespace
