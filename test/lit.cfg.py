@@ -1,5 +1,5 @@
-# Tests of IR files and programs. Features: `ptxas` where it is installed, `data`
-# where the models and texts for tests are.
+# Tests of IR files and programs. Features: `ptxas` and `nvdisasm` where
+# they are installed, `data` where the models and texts for tests are.
 
 import os
 import shutil
@@ -29,6 +29,11 @@ if ptxas:
     config.available_features.add("ptxas")
     config.environment["ODYSSEY_PTXAS"] = ptxas
     config.substitutions.append(("%ptxas", ptxas))
+
+nvdisasm = os.environ.get("ODYSSEY_NVDISASM") or shutil.which("nvdisasm")
+if nvdisasm:
+    config.available_features.add("nvdisasm")
+    config.substitutions.append(("%nvdisasm", nvdisasm))
 
 data = os.environ.get("ODYSSEY_DATA") or os.path.join(
     config.odyssey_source, "..", "shared", "data"
