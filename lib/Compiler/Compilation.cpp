@@ -4,6 +4,7 @@
 
 #include "odyssey/Compiler/Explain.h"
 #include "odyssey/Compiler/KernelCompiler.h"
+#include "odyssey/Compiler/Report.h"
 #include "odyssey/Dialect/Odyssey/Odyssey.h"
 #include "odyssey/Frontend/Checkpoint/QuantizedCheckpoint.h"
 #include "odyssey/Frontend/ModelGraph.h"
@@ -309,6 +310,14 @@ llvm::Expected<std::vector<CompiledKernel>> Compilation::compileKernels() {
   if (error)
     return std::move(error);
   summary.assembled = !compiler.ptxas.empty();
+  if (summary.assembled)
+    for (const std::string &complaint :
+         checkOccupancy(*module, target, summary.kernels))
+      llvm::WithColor::warning(llvm::errs(), "odyssey-compile")
+          << complaint << '\n';
+  if (options.report)
+    reportKernels(*module, target, summary.kernels, summary.assembled,
+                  *options.report);
   return compiled;
 }
 
@@ -316,6 +325,8 @@ llvm::Error Compilation::writeBundleFile() {
   auto kernels = compileKernels();
   if (!kernels)
     return kernels.takeError();
+  if (options.output.empty())
+    return llvm::Error::success();
   PlanContext plan;
   plan.target = options.target;
   plan.model = model;
@@ -393,7 +404,7 @@ llvm::Error Compilation::run() {
     return error;
   if (llvm::Error error = explain())
     return error;
-  if (options.output.empty())
+  if (options.output.empty() && !options.report)
     return llvm::Error::success();
   PipelineOptions pipeline{options.target, buckets, options.gpu,
                            options.tuning};

@@ -3,6 +3,7 @@
 #include "odyssey/Schedule/CostModel.h"
 
 #include "odyssey/Layout/PackedWeights.h"
+#include "odyssey/Schedule/Occupancy.h"
 
 #include "llvm/ADT/STLExtras.h"
 
@@ -34,8 +35,6 @@ constexpr double kSharedBytesPerClock = 128;
 constexpr double kUnoverlapped = 0.15;
 /// The tensor cores' share that a well-fed kernel reaches.
 constexpr double kTensorEfficiency = 0.85;
-/// Shared memory that the system takes from each resident CTA.
-constexpr int64_t kReservedSharedBytes = 1024;
 
 double ceilDiv(double a, double b) { return std::ceil(a / b); }
 
@@ -92,18 +91,6 @@ CtaWork workOf(const ProductShape &shape, ScheduleAttr s) {
   return work;
 }
 
-int64_t occupancyOf(const TargetDescription &target, const ProductShape &shape,
-                    ScheduleAttr s) {
-  int64_t threads = s.getThreads();
-  int64_t byRegisters =
-      target.registers / (layout::roundUp(estimateRegisters(s), 8) * threads);
-  int64_t byShared = target.sharedBytes /
-                     (s.getSharedBytes(shape.groupSize) + kReservedSharedBytes);
-  return std::max<int64_t>(
-      1, std::min({byRegisters, byShared, target.maxThreads / threads,
-                   target.maxBlocks}));
-}
-
 /// Bytes that have to come from memory: all operands once, and weights again
 /// for every wave of token tiles when the L2 cache cannot keep them.
 double memoryBytes(const TargetDescription &target, const ProductShape &shape,
@@ -153,7 +140,7 @@ int64_t odyssey::estimateRegisters(ScheduleAttr s) {
 Prediction odyssey::predict(const TargetDescription &target,
                             const ProductShape &shape, ScheduleAttr s) {
   CtaWork work = workOf(shape, s);
-  int64_t occupancy = occupancyOf(target, shape, s);
+  int64_t occupancy = claimedCtas(target, s, shape.groupSize);
   double sms = static_cast<double>(target.multiprocessors);
   double channelTiles = ceilDiv(shape.n, s.getChannels());
   double tokenTiles = ceilDiv(shape.tokens, s.getTokens());

@@ -106,11 +106,17 @@ llvm::Expected<Cubin> odyssey::assemble(StringRef ptxas, StringRef ptx,
 
   Cubin cubin;
   cubin.kernels = parseResources(output);
-  for (const KernelResources &kernel : cubin.kernels)
+  for (const KernelResources &kernel : cubin.kernels) {
     if (kernel.spillBytes > 0)
       return llvm::createStringError("kernel '" + kernel.name + "' spills " +
                                      std::to_string(kernel.spillBytes) +
                                      " bytes of registers");
+    if (kernel.stackBytes > 0)
+      return llvm::createStringError("kernel '" + kernel.name +
+                                     "' has a stack frame of " +
+                                     std::to_string(kernel.stackBytes) +
+                                     " bytes");
+  }
   auto buffer = llvm::MemoryBuffer::getFile(image, /*IsText=*/false);
   if (!buffer)
     return llvm::createStringError("cannot read what ptxas wrote");

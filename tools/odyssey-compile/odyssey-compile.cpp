@@ -95,6 +95,12 @@ static cl::opt<bool>
                      "predicted and measured times, the floor; -o may be left "
                      "out"),
             cl::cat(category));
+static cl::opt<bool>
+    report("report",
+           cl::desc("Print for every kernel registers, shared memory, CTAs per "
+                    "multiprocessor, bytes, operations, and the floor that "
+                    "these set; -o may be left out"),
+           cl::cat(category));
 static cl::list<std::string>
     tuning("tuning",
            cl::desc("Database of schedules that odyssey-tune measured, beside "
@@ -203,7 +209,7 @@ int main(int argc, char **argv) {
     return printRanking();
   if (input.empty())
     return usageError("there is nothing to compile");
-  if (output.empty() && !explain)
+  if (output.empty() && !explain && !report)
     return usageError("-o is missing: where to write to");
   if (groupSize != 0 && groupSize != 32 && groupSize != 64 && groupSize != 128)
     return usageError("--group-size must be 128, 64 or 32");
@@ -211,6 +217,8 @@ int main(int argc, char **argv) {
                 emit == compiler::Emit::Ptx;
   if (explain && output == "-")
     return usageError("--explain prints to standard output, and -o - does");
+  if (report && emit != compiler::Emit::Bundle)
+    return usageError("--report is for bundles");
   if (output == "-" && !isText)
     return usageError("-o - is for text: mlir, nvvm or ptx");
 
@@ -242,6 +250,7 @@ int main(int argc, char **argv) {
   options.tuning.assign(tuning.begin(), tuning.end());
   options.explain = explain ? &llvm::outs() : nullptr;
   options.groupSize = groupSize;
+  options.report = report ? &llvm::outs() : nullptr;
   options.quiet = quiet;
   options.usePassManagerOptions = true;
   llvm::Expected<compiler::Summary> summary = compiler::run(options);

@@ -26,7 +26,7 @@ struct Options {
   /// A quantized checkpoint folder, an IR file, or the name of a model shape
   /// (odyssey/Frontend/ModelShapes.h).
   std::string input;
-  /// Empty to write nothing, which is of use with `explain`.
+  /// Empty to write nothing, which is of use with `explain` and `report`.
   std::string output;
   Emit emit = Emit::Bundle;
   std::string target = "sm_80";
@@ -48,6 +48,9 @@ struct Options {
   std::vector<std::string> tuning;
   /// Where to print why products have their schedules; null for nowhere.
   llvm::raw_ostream *explain = nullptr;
+  /// Where to print what kernels take and what bounds them (Report.h); null for
+  /// nowhere. For bundles.
+  llvm::raw_ostream *report = nullptr;
   /// Folder of compiled kernels (KernelCompiler.h); empty for none.
   std::string cache;
   /// Threads that compile kernels; 0 takes all cores.

@@ -37,8 +37,8 @@ struct Cubin {
 /// The path of ptxas: $ODYSSEY_PTXAS, else the first in $PATH, else empty.
 std::string findPtxas();
 
-/// Assembles `ptx`. An error carries what ptxas printed. Spills, and warnings
-/// that wgmma is serialized, are errors too.
+/// Assembles `ptx`. An error carries what ptxas printed. Spills, stack
+/// frames and warnings that wgmma is serialized are errors too.
 llvm::Expected<Cubin> assemble(llvm::StringRef ptxas, llvm::StringRef ptx,
                                const TargetDescription &target);
 
