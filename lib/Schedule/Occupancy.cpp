@@ -25,8 +25,9 @@ int64_t odyssey::residentCtas(const TargetDescription &target, int64_t threads,
 }
 
 int64_t odyssey::claimedCtas(const TargetDescription &target,
-                             fastgemm::ScheduleAttr schedule) {
+                             fastgemm::ScheduleAttr schedule,
+                             int64_t groupSize) {
   return std::max<int64_t>(1, residentCtas(target, schedule.getThreads(),
                                            estimateRegisters(schedule),
-                                           schedule.getSharedBytes()));
+                                           schedule.getSharedBytes(groupSize)));
 }

@@ -112,10 +112,9 @@ llvm::Expected<Cubin> odyssey::assemble(StringRef ptxas, StringRef ptx,
                                      std::to_string(kernel.spillBytes) +
                                      " bytes of registers");
     if (kernel.stackBytes > 0)
-      return llvm::createStringError("kernel '" + kernel.name +
-                                     "' has a stack frame of " +
-                                     std::to_string(kernel.stackBytes) +
-                                     " bytes");
+      return llvm::createStringError(
+          "kernel '" + kernel.name + "' has a stack frame of " +
+          std::to_string(kernel.stackBytes) + " bytes");
   }
   auto buffer = llvm::MemoryBuffer::getFile(image, /*IsText=*/false);
   if (!buffer)

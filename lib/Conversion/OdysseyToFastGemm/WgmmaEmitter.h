@@ -1,0 +1,162 @@
+//===- WgmmaEmitter.h - Writes a product of the path wgmma ------*- C++ -*-===//
+//
+// What MatmulWgmma.cpp, which says how such a kernel works, and
+// WgmmaConsumer.cpp share.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef ODYSSEY_LIB_CONVERSION_ODYSSEYTOFASTGEMM_WGMMAEMITTER_H
+#define ODYSSEY_LIB_CONVERSION_ODYSSEYTOFASTGEMM_WGMMAEMITTER_H
+
+#include "Kernels.h"
+#include "ProductEpilogue.h"
+
+#include "odyssey/Layout/PackedWeights.h"
+
+namespace odyssey::conversion::wgmma {
+
+/// Channels of a consumer warpgroup: two m64 tiles.
+inline constexpr int64_t kGroupChannels = 128;
+inline constexpr int64_t kTilesOfGroup = 2;
+inline constexpr int64_t kTileK = fastgemm::SwizzledAttr::kTileK;
+inline constexpr int64_t kHalves = kTileK / layout::kBlockK;
+
+/// The numbers of one kernel, all known at compile time.
+struct WgmmaShape {
+  WgmmaShape(fastgemm::ScheduleAttr schedule, layout::PackedWeights packed,
+             mlir::Operation *producer)
+      : schedule(schedule), packed(packed), producer(producer),
+        channels(schedule.getChannels()), tokens(schedule.getTokens()),
+        stages(schedule.getStages()), splitK(schedule.getSplitK()) {
+    groups = channels / kGroupChannels;
+    panels = packed.paddedN() / kGroupChannels;
+    channelTiles = (panels + groups - 1) / groups;
+    kTiles = fastgemm::SwizzledAttr::getTilesAlongK(packed.k);
+    endsInHalf = packed.paddedK() % kTileK != 0;
+    activationBytes = tokens * kTileK;
+    int64_t weightBytes = schedule.getStageBytes() - activationBytes;
+    weightsInStage = producer ? 0 : activationBytes;
+    stageBytes = weightsInStage + weightBytes;
+    resident = stages * stageBytes;
+    residentTiles = producer ? (kTiles + splitK - 1) / splitK : 0;
+    exchange = resident + residentTiles * activationBytes;
+    barriers = exchange + schedule.getExchangeBytes();
+    scratch = barriers + 16 * stages;
+    sharedBytes = scratch + (producer ? quantizedRowScratchBytes(producer) : 0);
+    quads = tokens / ProductEpilogue::kChannels;
+    share = (quads + splitK - 1) / splitK;
+  }
+
+  fastgemm::ScheduleAttr schedule;
+  layout::PackedWeights packed;
+  /// What quantizes the token in this kernel, or null.
+  mlir::Operation *producer;
+  int64_t channels, tokens, stages, splitK;
+  /// Consumer warpgroups, and panels of packed weights in all.
+  int64_t groups, panels;
+  /// Tiles along N and K.
+  int64_t channelTiles, kTiles;
+  /// Whether the last stage has packed weights for its first half only.
+  bool endsInHalf;
+  int64_t activationBytes, stageBytes;
+  /// Where a stage's weights begin.
+  int64_t weightsInStage;
+  /// Shared memory offsets, and all of it.
+  int64_t resident, exchange, barriers, scratch, sharedBytes;
+  /// Tiles of activations that a CTA keeps.
+  int64_t residentTiles;
+  /// A thread's groups of four channels of a token, and how many of them one
+  /// CTA of a cluster finishes.
+  int64_t quads, share;
+};
+
+/// Which stage of the ring comes next, and the parity of its round.
+struct RingPosition {
+  Val slot, parity;
+};
+
+/// A tile of outputs.
+struct OutputTile {
+  Val channels, tokens;
+};
+
+class WgmmaEmitter {
+public:
+  WgmmaEmitter(KernelBuilder &k, graph::MatmulOp op, const WgmmaShape &shape)
+      : k(k), shape(shape), epilogue(k, op),
+        activations(k.operand(op.getXMutable())),
+        weights(k.operand(op.getWeightsMutable())) {}
+
+  void emit();
+
+private:
+  using Accumulators = llvm::SmallVector<Val>;
+
+  // Barriers and copies.
+  Val fullBarrier(Val slot) {
+    return k.offset(k.shared(shape.barriers), slot << 3);
+  }
+  Val emptyBarrier(Val slot) {
+    return k.offset(k.shared(shape.barriers + 8 * shape.stages), slot << 3);
+  }
+  void initializeBarriers();
+  void bulkCopy(Val destination, Val source, int64_t bytes, Val barrier,
+                Val policy);
+
+  // The ring and the tiles.
+  RingPosition next(const RingPosition &position);
+  Val tokenTileCount() {
+    return (k.tokens() + (shape.tokens - 1)) / shape.tokens;
+  }
+  /// The tile of a CTA that has one only.
+  OutputTile tileOfCta() {
+    return {k.blockIndex(0) / shape.splitK, k.blockIndex(1)};
+  }
+  OutputTile tileOf(Val index);
+  /// Runs `body` for every tile of this CTA; it returns where in the ring the
+  /// next tile begins.
+  void
+  forEachTile(llvm::function_ref<RingPosition(OutputTile, RingPosition)> body);
+  /// The K tiles of this CTA.
+  std::pair<Val, Val> rangeOfK();
+
+  void produce();
+  void produceTile(const OutputTile &tile);
+  /// Announces the bytes of a whole stage and starts the copies of its weights.
+  void bringWeights(const OutputTile &tile, Val kTile, Val slot, Val policy);
+  void bringActivations(const OutputTile &tile, Val kTile, Val slot);
+  /// The stages of K tiles `first` to `last`, each as soon as its place in the
+  /// ring is free; returns where the ring stands then.
+  RingPosition bringStages(const OutputTile &tile, Val first, Val last,
+                           const RingPosition &start, Val policy);
+
+  void consume();
+  llvm::SmallVector<Val> loadWeights(const RingPosition &position,
+                                     int64_t half);
+  Accumulators multiply(const llvm::SmallVector<Val> &fragments,
+                        Val activations, int64_t half,
+                        const Accumulators &sums);
+  Accumulators waitForProducts(const Accumulators &sums);
+  Val descriptor(Val activations);
+  void quantizeToken();
+  void consumerBarrier();
+  RingPosition sumTile(const RingPosition &start, Accumulators &sums);
+  llvm::SmallVector<Val> quadOf(const Accumulators &sums, int64_t quad);
+  /// Where this thread's quad `quad` belongs.
+  Val channelOf(const OutputTile &tile);
+  Val tokenOf(const OutputTile &tile, Val quad);
+  void store(const OutputTile &tile, const Accumulators &sums);
+  void exchangeAndStore(const OutputTile &tile, const Accumulators &sums);
+
+  KernelBuilder &k;
+  const WgmmaShape &shape;
+  ProductEpilogue epilogue;
+  Val activations, weights;
+  Val warp, lane, rank;
+  /// Of a consumer: its warpgroup, and this lane's weights in stage 0.
+  Val group, laneWeights;
+};
+
+} // namespace odyssey::conversion::wgmma
+
+#endif // ODYSSEY_LIB_CONVERSION_ODYSSEYTOFASTGEMM_WGMMAEMITTER_H
