@@ -21,6 +21,8 @@ PROGRAMS = ("bin/odyssey-run", "bin/odyssey-bench", "bin/odyssey-tune", "test/un
 PRODUCT_SHAPES = ("llama-2-7b", "llama-3-8b")
 MODELS = {"llama-2-7b": (1, 8), "llama-3-8b": (1, 8)}
 TUNED = "llama-2-7b"
+# The GPU, among those of a target, whose measured schedules are taken.
+GPUS = {"sm_80": "a100", "sm_90a": "h200"}
 
 
 class Packer:
@@ -67,9 +69,8 @@ class Packer:
         if large:
             os.makedirs(self.folder + "-large", exist_ok=True)
             path = os.path.join(self.folder + "-large", os.path.basename(file))
-        self.run(
-            self.tool("odyssey-compile"), source, f"--target={target}", "-o", path, "--quiet", *options
-        )
+        gpu = [f"--target={target}", f"--gpu={GPUS[target]}"]
+        self.run(self.tool("odyssey-compile"), source, *gpu, "-o", path, "--quiet", *options)
         self.bundles.append({"file": file, "model": name, "target": target, **facts})
         return path
 
@@ -159,16 +160,17 @@ class Packer:
         os.makedirs(os.path.join(self.folder, "packs"))
         for target in targets:
             file = f"packs/gemm.{target}.pack"
-            shapes, options = ("192x64", ["--buckets=1,16"]) if self.quick else (TUNED, [])
+            shapes, buckets = ("192x64", "1,16") if self.quick else (TUNED, "1,16,512")
             self.run(
                 self.tool("odyssey-compile"),
                 shapes,
                 "--emit=pack",
                 f"--target={target}",
+                f"--gpu={GPUS[target]}",
                 "-o",
                 os.path.join(self.folder, file),
-                f"--candidates={2 if self.quick else 8}",
-                *options,
+                f"--candidates={2 if self.quick else 5}",
+                f"--buckets={buckets}",
             )
             self.bundles.append(
                 {"file": file, "model": "candidates", "target": target, "kind": "pack", "quick": True}
