@@ -310,7 +310,7 @@ llvm::Expected<std::vector<CompiledKernel>> Compilation::compileKernels() {
   if (error)
     return std::move(error);
   summary.assembled = !compiler.ptxas.empty();
-  if (summary.assembled)
+  if (summary.assembled && !options.quiet)
     for (const std::string &complaint :
          checkOccupancy(*module, target, summary.kernels))
       llvm::WithColor::warning(llvm::errs(), "odyssey-compile")
