@@ -11,6 +11,7 @@
 #include "odyssey/Frontend/Checkpoint/GroupScales.h"
 #include "odyssey/Layout/PackedMultipliers.h"
 
+#include "llvm/Support/Format.h"
 #include "llvm/Support/FormatVariadic.h"
 
 #include <algorithm>
@@ -53,6 +54,8 @@ ChannelWeights odyssey::toChannelWeights(GroupedWeights weights) {
 static llvm::Error refuse(const GroupedWeights &weights, int64_t channel) {
   std::span<const float> row = scalesOf(weights, channel);
   auto other = std::ranges::find_if(row, [&](float s) { return s != row[0]; });
+  // Scales may differ in their last bit.
+  auto exact = [](float scale) { return llvm::format("%.9g", scale); };
   return llvm::createStringError(
       llvm::formatv("tensor '{0}' has {1} groups of input channels with scales "
                     "of their own (output channel {2}: {3} in group 0, {4} in "
@@ -60,8 +63,8 @@ static llvm::Error refuse(const GroupedWeights &weights, int64_t channel) {
                     "channels whose scales are multiples, 0 to {6}, of one "
                     "number: odyssey-quantize --requantize rounds the weights "
                     "anew",
-                    weights.scaleName, weights.groups, channel, row[0], *other,
-                    other - row.begin(), layout::kMaxMultiplier)
+                    weights.scaleName, weights.groups, channel, exact(row[0]),
+                    exact(*other), other - row.begin(), layout::kMaxMultiplier)
           .str());
 }
 
