@@ -38,13 +38,18 @@ constexpr int64_t kPrompt = 64;
 /// Of the embedding's elements, 1 of so many has its last fp16 bit flipped to
 /// measure how far the model itself carries a rounding error.
 constexpr unsigned kPerturbedElements = 10;
+/// In so many positions of the prompt at most an activation tips over to
+/// another 8-bit value far enough in front to take the logits beyond
+/// `maxDistance`.
+constexpr int kTippedPositions = 3;
 
 struct Model {
   const char *name;
   /// Relative to the data folder, or an environment variable with a path.
   const char *path;
   const char *environment = nullptr;
-  /// An absolute bound, where the model is small enough to have one.
+  /// An absolute bound for all positions but kTippedPositions, where the model
+  /// is small enough to have one.
   double maxDistance = 1.0;
   /// A folder of test/goldens, whose prompt is part of it.
   bool golden = false;
@@ -193,10 +198,14 @@ double distance(std::span<const float> a, std::span<const float> b) {
 }
 
 struct Distances {
+  /// Above this a position counts as tipped.
+  double bound = 0;
   double worst = 0, mean = 0;
+  int tipped = 0;
   void add(double distance) {
     worst = std::max(worst, distance);
     mean += distance / kPrompt;
+    tipped += distance > bound;
   }
 };
 
@@ -217,17 +226,18 @@ TEST_P(ModelLogits, AgreeWithTheReferenceAtEveryPosition) {
 
   std::vector<std::vector<float>> actual = step(0, kPrompt);
   ASSERT_EQ(actual.size(), static_cast<size_t>(kPrompt));
-  Distances compiled, inherent;
+  Distances compiled{GetParam().maxDistance}, inherent{GetParam().maxDistance};
   for (int64_t i = 0; i < kPrompt; ++i) {
     compiled.add(distance(actual[i], expected.row(i)));
     inherent.add(distance(other.row(i), expected.row(i)));
   }
-  std::printf("%s: worst %.5f (inherent %.5f), mean %.5f (inherent %.5f)\n",
+  std::printf("%s: worst %.5f (inherent %.5f), mean %.5f (inherent %.5f), "
+              "tipped %d (inherent %d)\n",
               GetParam().name, compiled.worst, inherent.worst, compiled.mean,
-              inherent.mean);
+              inherent.mean, compiled.tipped, inherent.tipped);
   EXPECT_LE(compiled.worst, inherent.worst);
   EXPECT_LE(compiled.mean, inherent.mean);
-  EXPECT_LE(compiled.worst, GetParam().maxDistance);
+  EXPECT_LE(compiled.tipped, kTippedPositions);
 }
 
 TEST_P(ModelLogits, DoNotDependOnHowThePromptIsCut) {
@@ -250,16 +260,15 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         Model{"stories260K", "stories260K/stories260K.gguf", nullptr, 0.001},
         Model{"stories260KInt8Cache", "stories260K/stories260K.gguf", nullptr,
-              0.01, false, KvCacheType::I8},
+              0.001, false, KvCacheType::I8},
         Model{"stories260KGroupsOf32", "stories260K/stories260K.gguf", nullptr,
               0.001, false, KvCacheType::F16, 32},
-        Model{"TinyStories656K", "TinyStories-656K", nullptr, 0.03},
+        Model{"TinyStories656K", "TinyStories-656K", nullptr, 0.001},
         Model{"SmolLM2", "", "ODYSSEY_SMOLLM2"},
-        Model{"Llama3", "llama3", nullptr, 0.005, true},
-        Model{"Mistral", "mistral", nullptr, 0.005, true},
-        Model{"Qwen2", "qwen2", nullptr, 0.005, true},
-        // One position has an activation that tips over.
-        Model{"Qwen3", "qwen3", nullptr, 0.05, true}),
+        Model{"Llama3", "llama3", nullptr, 0.001, true},
+        Model{"Mistral", "mistral", nullptr, 0.001, true},
+        Model{"Qwen2", "qwen2", nullptr, 0.001, true},
+        Model{"Qwen3", "qwen3", nullptr, 0.001, true}),
     [](const auto &info) { return std::string(info.param.name); });
 
 } // namespace
