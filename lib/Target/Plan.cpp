@@ -206,10 +206,6 @@ void PlanBuilder::addProduct(graph::LaunchOp launch, int64_t kernel) {
            .isInteger(8))
     return;
   auto type = cast<RankedTensorType>((*weights).getType());
-  // An activation behind the product is not described.
-  auto result = cast<RankedTensorType>(launch->getResult(0).getType());
-  if (result.getDimSize(1) != type.getDimSize(0))
-    return;
   auto x = cast<RankedTensorType>(launch->getOperand(0).getType());
   auto rows = dyn_cast_or_null<fastgemm::RowsAttr>(x.getEncoding());
   auto swizzled = dyn_cast_or_null<fastgemm::SwizzledAttr>(x.getEncoding());
@@ -239,6 +235,10 @@ void PlanBuilder::addProduct(graph::LaunchOp launch, int64_t kernel) {
     product["swizzled_tokens"] = swizzled.getTokens();
   if (groupSize)
     product["group_size"] = groupSize;
+  // Of gate and up, interleaved, one element of the result.
+  auto result = cast<RankedTensorType>(launch->getResult(0).getType());
+  if (result.getDimSize(1) != type.getDimSize(0))
+    product["activation"] = "silu_mul";
   entry["product"] = std::move(product);
 }
 

@@ -151,6 +151,14 @@ ProductPlan PlanReader::readProduct(const JsonNode &node) {
     product.groupSize = node["group_size"].integer(32, 128);
   if (node.has("swizzled_tokens"))
     product.swizzledTokens = node["swizzled_tokens"].integer(8, 256);
+  if (node.has("activation")) {
+    JsonNode activation = node["activation"];
+    product.siluMul = activation.string() == "silu_mul";
+    if (!product.siluMul)
+      activation.error("expected 'silu_mul'");
+    else if (product.n % 4 != 0)
+      activation.error("gate and up need n to be a multiple of 4");
+  }
   JsonNode operands = node["operands"];
   size_t count = operands.size(1, kMaxArguments);
   for (size_t i = 0; i < count; ++i)

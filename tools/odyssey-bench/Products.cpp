@@ -10,7 +10,8 @@ using namespace odyssey::runtime;
 
 static bool sameProduct(const ProductPlan &a, const ProductPlan &b) {
   return a.n == b.n && a.k == b.k && a.weightBits == b.weightBits &&
-         a.groupSize == b.groupSize && a.operands == b.operands;
+         a.groupSize == b.groupSize && a.siluMul == b.siluMul &&
+         a.operands == b.operands;
 }
 
 std::vector<ProductSite> bench::findProducts(const Plan &plan) {

@@ -44,7 +44,7 @@ ProductWork bench::productWork(const ProductPlan &product, int64_t tokens) {
   ProductWork work;
   work.bytes = n * k * static_cast<double>(product.weightBits) / 8 +
                n * sizeof(float) + m * (k + sizeof(float)) +
-               m * n * sizeof(uint16_t);
+               m * static_cast<double>(product.outputs()) * sizeof(uint16_t);
   if (product.groupSize != 0)
     work.bytes +=
         n * static_cast<double>(packedMultipliers(product).groups) / 2;

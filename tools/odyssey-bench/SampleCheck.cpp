@@ -5,6 +5,7 @@
 #include "Roofline.h"
 
 #include "odyssey/Frontend/Checkpoint/Half.h"
+#include "odyssey/Layout/InterleavedRows.h"
 #include "odyssey/Layout/PackedWeights.h"
 
 #include <algorithm>
@@ -46,16 +47,31 @@ static int32_t activation(const HostOperands &operands, int64_t row,
       (*operands.x)[static_cast<size_t>(row * operands.k + k)]);
 }
 
-/// Compares `expected(row, channel)` with sampled results of `elementBytes`
-/// bytes by `isRight(expected, bits)`.
+/// The exponential of N20 in docs/numerics.md.
+static float exponential(float x) {
+  if (x < -87)
+    return 0;
+  float c = std::min(x, 88.0f), n = std::nearbyint(c * 1.44269504f);
+  float f = std::fma(n, -0.693359375f, c);
+  f = std::fma(n, 2.12194440e-4f, f);
+  float p = 1.9875691500e-4f;
+  for (float coefficient :
+       {1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f, 1.6666665459e-1f,
+        5.0000001201e-1f})
+    p = std::fma(p, f, coefficient);
+  return std::ldexp(std::fma(p, f * f, f) + 1, static_cast<int>(n));
+}
+
+/// Compares `expected(row, channel)` with sampled results, rows of `columns`
+/// elements of `elementBytes` bytes, by `isRight(expected, bits)`.
 template <typename Expected, typename IsRight>
 static Result<int64_t>
 checkSamples(Device &device, const HostOperands &operands, DeviceAddress result,
-             size_t elementBytes, const Expected &expected,
+             int64_t columns, size_t elementBytes, const Expected &expected,
              const IsRight &isRight) {
-  size_t rowBytes = static_cast<size_t>(operands.n) * elementBytes;
+  size_t rowBytes = static_cast<size_t>(columns) * elementBytes;
   std::vector<uint8_t> row(rowBytes);
-  std::vector<int64_t> channels = sampleIndices(operands.n, kSampledChannels);
+  std::vector<int64_t> channels = sampleIndices(columns, kSampledChannels);
   int64_t compared = 0;
   for (int64_t m : sampleIndices(operands.m, kSampledRows)) {
     ODYSSEY_RETURN_IF_ERROR(device.copyToHost(
@@ -102,7 +118,7 @@ Result<int64_t> bench::checkW4A8(Device &device, const HostOperands &operands,
     }
     return row->second;
   };
-  auto expected = [&](int64_t m, int64_t n) {
+  auto productOf = [&](int64_t m, int64_t n) {
     const std::vector<int8_t> &weights = weightsOf(n);
     int32_t sum = 0;
     for (int64_t k = 0; k < operands.k; ++k)
@@ -116,18 +132,27 @@ Result<int64_t> bench::checkW4A8(Device &device, const HostOperands &operands,
     if (operands.residual)
       value =
           roundToHalf(value) + halfAt(*operands.residual, m * operands.n + n);
-    return floatToHalf(value);
+    return value;
   };
-  return checkSamples(device, operands, result, sizeof(uint16_t), expected,
-                      [](uint16_t want, uint32_t bits) -> std::string {
-                        if (want == bits)
-                          return "";
-                        char text[64];
-                        snprintf(text, sizeof(text),
-                                 "expected fp16 0x%04x, got 0x%04x", want,
-                                 static_cast<unsigned>(bits));
-                        return text;
-                      });
+  auto expected = [&](int64_t m, int64_t n) {
+    if (!product.siluMul)
+      return floatToHalf(productOf(m, n));
+    int64_t gate = layout::interleavedRow(n, operands.n);
+    int64_t up = layout::interleavedRow(product.outputs() + n, operands.n);
+    float g = roundToHalf(productOf(m, gate));
+    return floatToHalf(g / (1 + exponential(0 - g)) *
+                       roundToHalf(productOf(m, up)));
+  };
+  return checkSamples(
+      device, operands, result, product.outputs(), sizeof(uint16_t), expected,
+      [](uint16_t want, uint32_t bits) -> std::string {
+        if (want == bits)
+          return "";
+        char text[64];
+        snprintf(text, sizeof(text), "expected fp16 0x%04x, got 0x%04x", want,
+                 static_cast<unsigned>(bits));
+        return text;
+      });
 }
 
 Result<int64_t> bench::checkInt8(Device &device, const HostOperands &operands,
@@ -141,8 +166,8 @@ Result<int64_t> bench::checkInt8(Device &device, const HostOperands &operands,
                  operands.weights->byte(row + static_cast<size_t>(k)));
     return sum;
   };
-  return checkSamples(device, operands, result, sizeof(int32_t), expected,
-                      [](int32_t want, uint32_t bits) -> std::string {
+  return checkSamples(device, operands, result, operands.n, sizeof(int32_t),
+                      expected, [](int32_t want, uint32_t bits) -> std::string {
                         if (want == static_cast<int32_t>(bits))
                           return "";
                         return "expected " + std::to_string(want) + ", got " +
@@ -169,7 +194,8 @@ Result<int64_t> bench::checkHalf(Device &device, const HostOperands &operands,
     }
     return sum;
   };
-  return checkSamples(device, operands, result, sizeof(uint16_t), expected,
+  return checkSamples(device, operands, result, operands.n, sizeof(uint16_t),
+                      expected,
                       [](const Bounds &want, uint32_t bits) -> std::string {
                         double got = halfToFloat(static_cast<uint16_t>(bits));
                         // Half a unit of the result, and fp32's rounding of the

@@ -38,7 +38,8 @@ struct HostOperands {
 std::vector<int64_t> sampleIndices(int64_t size, int64_t count);
 
 /// How many outputs were compared. DataLoss, naming the first difference, when
-/// one is not as expected; `result` is [m, n] of fp16 in device memory.
+/// one is not as expected; `result` is [m, product.outputs()] of fp16 in device
+/// memory.
 runtime::Result<int64_t> checkW4A8(runtime::Device &device,
                                    const HostOperands &operands,
                                    const runtime::ProductPlan &product,

@@ -10,6 +10,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 using namespace odyssey;
 using namespace odyssey::bench;
 using namespace odyssey::runtime;
@@ -115,5 +117,69 @@ TEST_P(GroupedSampleCheckTest, ComparesW4A8ProductsBitForBit) {
 
 INSTANTIATE_TEST_SUITE_P(Groups, GroupedSampleCheckTest,
                          ::testing::Values(0, 32, 64));
+
+/// SiLU(gate) * up with an exponential in double precision, which is within
+/// half a unit of fp16 of that of docs/numerics.md but where it is near a tie.
+TEST(SampleCheckTest, ComparesActivationsOfGateAndUp) {
+  constexpr int64_t kM = 2, kOutputs = 34, kN = 2 * kOutputs, kK = 64;
+  auto device = std::move(createEmulator()).value();
+  ProductPlan product;
+  product.n = kN;
+  product.k = kK;
+  product.panelChannels = 64;
+  product.siluMul = true;
+  layout::PackedWeights packed{kN, kK, product.panelChannels};
+  PatternBuffer weights(*device);
+  ASSERT_TRUE(weights
+                  .reserve(static_cast<size_t>(packed.bytes()),
+                           randomBytes(1000, 1), "weights")
+                  .ok());
+  std::vector<uint8_t> bytes;
+  for (int64_t i = 0; i < packed.bytes(); ++i)
+    bytes.push_back(weights.byte(static_cast<size_t>(i)));
+  std::vector<int8_t> unpacked = layout::unpackWeights(packed, bytes);
+  auto x = randomBytes(kM * kK, 2);
+  auto xScales = randomFloats(kM, 0.01f, 0.02f, 5),
+       weightScales = randomFloats(kN, 0.01f, 0.02f, 6);
+  // Rows of weights: gate 0 and 1, up 0 and 1, gate 2 and 3, ...
+  auto productOf = [&](int64_t m, int64_t row) {
+    int32_t sum = 0;
+    for (int64_t k = 0; k < kK; ++k)
+      sum += static_cast<int8_t>(x[static_cast<size_t>(m * kK + k)]) *
+             unpacked[static_cast<size_t>(row * kK + k)];
+    float value =
+        static_cast<float>(sum) * weightScales[static_cast<size_t>(row)];
+    return static_cast<double>(
+        roundToHalf(value * xScales[static_cast<size_t>(m)]));
+  };
+  std::vector<uint16_t> y;
+  for (int64_t m = 0; m < kM; ++m)
+    for (int64_t n = 0; n < kOutputs; ++n) {
+      int64_t row = n / 2 * 4 + n % 2;
+      double gate = productOf(m, row), up = productOf(m, row + 2);
+      y.push_back(
+          floatToHalf(static_cast<float>(gate / (1 + std::exp(-gate)) * up)));
+    }
+  auto result = device->allocate(y.size() * 2, "result");
+  ASSERT_TRUE(result.ok());
+  HostOperands operands;
+  operands.m = kM;
+  operands.n = kN;
+  operands.k = kK;
+  operands.x = &x;
+  operands.xScales = &xScales;
+  operands.weightScales = &weightScales;
+  operands.weights = &weights;
+  auto check = [&] {
+    EXPECT_TRUE(device->copyToDevice(*result, y.data(), y.size() * 2).ok());
+    return checkW4A8(*device, operands, product, *result);
+  };
+  auto good = check();
+  ASSERT_TRUE(good.ok()) << good.status().message();
+  EXPECT_EQ(*good, kM * kOutputs);
+  y.back() ^= 1;
+  EXPECT_THAT(check().status().message(),
+              HasSubstr("wrong result for token 1, channel 33: expected fp16"));
+}
 
 } // namespace

@@ -117,7 +117,20 @@ TEST(PlanTest, ReadsWhichProductAKernelComputes) {
   EXPECT_EQ(product.panelChannels, 64);
   EXPECT_EQ(product.rowBytes, 192);
   EXPECT_EQ(product.operands[4], "bias");
+  EXPECT_EQ(product.outputs(), 200);
 
+  plan["kernels"][0]["product"]["activation"] = "silu_mul";
+  read = parsePlan(plan.dump());
+  ASSERT_TRUE(read.ok()) << read.status().message();
+  EXPECT_EQ(read->kernels[0].product->outputs(), 100);
+  plan["kernels"][0]["product"]["n"] = 202;
+  EXPECT_THAT(parsePlan(plan.dump()).status().message(),
+              HasSubstr("gate and up need n to be a multiple of 4"));
+  plan["kernels"][0]["product"]["activation"] = "gelu";
+  EXPECT_THAT(parsePlan(plan.dump()).status().message(),
+              HasSubstr("kernels[0].product.activation: expected 'silu_mul'"));
+
+  plan["kernels"][0]["product"].erase("activation");
   plan["kernels"][0]["product"]["row_bytes"] = 171;
   EXPECT_THAT(parsePlan(plan.dump()).status().message(),
               HasSubstr("kernels[0].product.row_bytes"));

@@ -60,10 +60,16 @@ struct ProductPlan {
   int64_t rowBytes = 0;
   /// Tokens of a tile of swizzled activations (lib/Layout), or 0 for rows.
   int64_t swizzledTokens = 0;
+  /// Weights are gate and up, interleaved (lib/Layout); the result is
+  /// SiLU(gate) * up.
+  bool siluMul = false;
   /// What the kernel's first arguments are: "x", "x_scales", "weights",
   /// "weight_scales", "bias", "residual" and "multipliers" where there is one,
   /// "result".
   std::vector<std::string> operands;
+
+  /// Elements of a row of the result.
+  int64_t outputs() const { return siluMul ? n / 2 : n; }
 };
 
 struct KernelPlan {
