@@ -56,7 +56,9 @@ SmallVector<int64_t> compiler::tokenBuckets(int64_t maxStepTokens) {
 namespace {
 
 /// Most tokens of one step: longer prompts are prefilled in pieces.
-constexpr int64_t kMaxStepTokens = 512;
+constexpr int64_t kMaxStepTokens = 2048;
+/// The largest bucket of an IR file's functions, whose kernels take any number.
+constexpr int64_t kMaxFileTokens = 512;
 
 class Compilation {
 public:
@@ -159,7 +161,7 @@ llvm::Error Compilation::loadFile() {
   module = parseSourceFile<ModuleOp>(sources, &context);
   if (!module)
     return fail("'" + options.input + "' is not valid IR");
-  buckets = tokenBuckets(kMaxStepTokens);
+  buckets = tokenBuckets(kMaxFileTokens);
   if (options.emit == Emit::Bundle && options.weights.empty() &&
       !options.output.empty()) {
     bool needsWeights = false;
