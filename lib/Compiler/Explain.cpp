@@ -2,7 +2,7 @@
 
 #include "odyssey/Compiler/Explain.h"
 
-#include "odyssey/Schedule/RankCorrelation.h"
+#include "odyssey/Schedule/RankingQuality.h"
 #include "odyssey/Transforms/ScheduleDecisions.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -165,37 +165,19 @@ void compiler::printRanking(MLIRContext *context,
   stream << "the cost model against what was measured on " << target.driverName
          << " (" << target.name << ")\n"
          << "     N      K  tokens  measured  Spearman  first choice/best\n";
-  double correlations = 0, losses = 0;
-  int64_t groups = 0;
-  for (const ProductShape &shape : database.shapes(target)) {
-    std::vector<double> predicted, measured;
-    for (const TuningEntry &entry : database.find(target, shape))
-      if (fastgemm::ScheduleAttr schedule =
-              parseSchedule(context, entry.schedule)) {
-        predicted.push_back(predict(target, shape, schedule).seconds);
-        measured.push_back(entry.seconds);
-      }
-    if (measured.size() < 2)
-      continue;
-    size_t first = std::min_element(predicted.begin(), predicted.end()) -
-                   predicted.begin();
-    double best = *std::min_element(measured.begin(), measured.end());
-    double correlation = spearman(predicted, measured);
-    stream << llvm::format(
-        "%6lld %6lld  %6lld  %8zu  %8.2f  %17.2f\n",
-        static_cast<long long>(shape.n), static_cast<long long>(shape.k),
-        static_cast<long long>(shape.tokens), measured.size(), correlation,
-        measured[first] / best);
-    correlations += correlation;
-    losses += measured[first] / best;
-    ++groups;
-  }
-  if (groups == 0)
+  std::vector<RankingQuality> products =
+      rankingQuality(context, target, database);
+  for (const RankingQuality &product : products)
+    stream << llvm::format("%6lld %6lld  %6lld  %8zu  %8.2f  %17.2f\n",
+                           static_cast<long long>(product.shape.n),
+                           static_cast<long long>(product.shape.k),
+                           static_cast<long long>(product.shape.tokens),
+                           product.measured, product.correlation, product.loss);
+  if (products.empty()) {
     stream << "nothing was measured\n";
-  else
-    stream << llvm::format("mean of %lld: Spearman %.2f, first choice/best "
-                           "%.2f\n",
-                           static_cast<long long>(groups),
-                           correlations / static_cast<double>(groups),
-                           losses / static_cast<double>(groups));
+    return;
+  }
+  RankingQuality mean = meanQuality(products);
+  stream << llvm::format("mean of %zu: Spearman %.2f, first choice/best %.2f\n",
+                         products.size(), mean.correlation, mean.loss);
 }

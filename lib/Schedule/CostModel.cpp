@@ -19,22 +19,80 @@ using fastgemm::ScheduleAttr;
 
 namespace {
 
-// Times that no data sheet has. Measured by others on Ampere and Hopper (arXiv
-// 2402.13499, 2501.12084: about 500 to 700 clocks to memory, 200 to 270 to L2);
-// launches in a CUDA graph, and the barrier of a cluster, from our own runs.
-constexpr double kMemoryLatency = 0.6e-6;
-constexpr double kLaunchSeconds = 2.0e-6;
+/// What no data sheet has.
+struct Calibration {
+  /// From the launch in a CUDA graph to the first bytes, and the end, by path:
+  /// wgmma copies its first weights before the kernel in front has ended.
+  double launchSeconds, wgmmaLaunchSeconds;
+  /// From the request of a stage until it has been used.
+  double memoryLatency;
+  /// Of the data sheet's bandwidth, what streaming kernels reach.
+  double memoryEfficiency, l2Efficiency;
+  /// Bytes that one multiprocessor takes from L2 per clock.
+  double l2BytesPerClock;
+  /// Of what is not the longest, the part that does not overlap with it.
+  double unoverlapped;
+  /// The tensor cores' share that a well-fed kernel reaches.
+  double mmaEfficiency, wgmmaEfficiency;
+  /// Clocks of a stage that nothing hides: its barriers.
+  double stageClocks;
+  /// Each wave of CTAs after the first has to fill its pipelines again.
+  double waveSeconds;
+  /// Scaling and writing 256 x 128 results, and adding them up among the CTAs
+  /// of a cluster, with the barriers that this takes at least.
+  double writeSeconds, exchangeSeconds, clusterSeconds;
+  /// CTAs are dealt to groups of multiprocessors (GPCs), which are not equally
+  /// large: CTAs meet on a multiprocessor, and clusters find no place, as if
+  /// there were only this share of all multiprocessors.
+  double evenShare;
+};
+
+/// Measured by others on Ampere (arXiv 2402.13499, 2501.12084: about 500 to 700
+/// clocks to memory, 200 to 270 to L2).
+constexpr Calibration kAmpere = {
+    .launchSeconds = 3.2e-6,
+    .wgmmaLaunchSeconds = 0,
+    .memoryLatency = 0.6e-6,
+    .memoryEfficiency = 0.92,
+    .l2Efficiency = 0.7,
+    .l2BytesPerClock = 64,
+    .unoverlapped = 0.15,
+    .mmaEfficiency = 0.85,
+    .wgmmaEfficiency = 0,
+    .stageClocks = 0,
+    .waveSeconds = 0,
+    .writeSeconds = 0,
+    .exchangeSeconds = 0,
+    .clusterSeconds = 0,
+    .evenShare = 1,
+};
+
+/// Fitted to tuning/h200.json (docs/schedules.md).
+constexpr Calibration kHopper = {
+    .launchSeconds = 3.3e-6,
+    .wgmmaLaunchSeconds = 1.4e-6,
+    .memoryLatency = 0.74e-6,
+    .memoryEfficiency = 0.95,
+    .l2Efficiency = 0.9,
+    .l2BytesPerClock = 40,
+    .unoverlapped = 0.07,
+    .mmaEfficiency = 0.78,
+    .wgmmaEfficiency = 0.95,
+    .stageClocks = 40,
+    .waveSeconds = 2.1e-6,
+    .writeSeconds = 0.87e-6,
+    .exchangeSeconds = 0.7e-6,
+    .clusterSeconds = 0.6e-6,
+    .evenShare = 0.82,
+};
+
+const Calibration &calibrationOf(const TargetDescription &target) {
+  return target.capability >= 90 ? kHopper : kAmpere;
+}
+
+/// The barrier of a grid that adds up parts in memory, from our own runs.
 constexpr double kReductionSeconds = 1.0e-6;
-/// Of the data sheet's bandwidth, what streaming kernels reach.
-constexpr double kMemoryEfficiency = 0.92;
-constexpr double kL2Efficiency = 0.7;
-/// Bytes that one multiprocessor takes from L2 per clock.
-constexpr double kL2BytesPerClock = 64;
 constexpr double kSharedBytesPerClock = 128;
-/// Of what is not the longest, the part that does not overlap with it.
-constexpr double kUnoverlapped = 0.15;
-/// The tensor cores' share that a well-fed kernel reaches.
-constexpr double kTensorEfficiency = 0.85;
 
 double ceilDiv(double a, double b) { return std::ceil(a / b); }
 
@@ -106,6 +164,125 @@ double memoryBytes(const TargetDescription &target, const ProductShape &shape,
 /// One kind of resource and how long it is busy.
 using Busy = std::array<double, 6>;
 
+/// A schedule's CTAs on a GPU.
+class Grid {
+public:
+  Grid(const TargetDescription &target, const ProductShape &shape,
+       ScheduleAttr schedule);
+
+  /// How long a wave of `count` CTAs keeps each resource busy.
+  Busy busyOf(double count) const;
+  /// The time of a wave that keeps resources so busy.
+  double waveSeconds(double count, const Busy &busy) const;
+  /// The time that is not part of any wave.
+  double fixedSeconds() const;
+
+  int64_t occupancy;
+  /// How many there are, and how many run at once.
+  double ctas, slots;
+
+private:
+  /// CTAs on the multiprocessor that has the most of `count`.
+  double busiest(double count) const {
+    if (count <= sms)
+      return 1;
+    return std::min(static_cast<double>(occupancy),
+                    ceilDiv(count, sms * calibration.evenShare));
+  }
+  /// A tile's results, in tiles of 256 x 128.
+  double tileSize() const {
+    return static_cast<double>(s.getChannels() * s.getTokens()) / (256 * 128);
+  }
+
+  const TargetDescription &target;
+  const ProductShape &shape;
+  ScheduleAttr s;
+  const Calibration &calibration;
+  bool wgmma;
+  double sms;
+  CtaWork work;
+  /// Tiles that a CTA takes one after another (`ctas` in the schedule), and the
+  /// stages of all of them.
+  double tilesPerCta = 1, stages;
+  double bytes;
+};
+
+Grid::Grid(const TargetDescription &target, const ProductShape &shape,
+           ScheduleAttr schedule)
+    : occupancy(claimedCtas(target, schedule, shape.groupSize)), target(target),
+      shape(shape), s(schedule), calibration(calibrationOf(target)),
+      wgmma(s.getPath() == Path::Wgmma),
+      sms(static_cast<double>(target.multiprocessors)), work(workOf(shape, s)) {
+  double tiles =
+      ceilDiv(shape.n, s.getChannels()) * ceilDiv(shape.tokens, s.getTokens());
+  auto splitK = static_cast<double>(s.getSplitK());
+  ctas = tiles * splitK;
+  stages = work.steps;
+  // Stream-K: an equal part of all tiles' stages for each CTA.
+  if (s.getStreamK() > 0) {
+    ctas = static_cast<double>(s.getStreamK());
+    stages = ceilDiv(tiles * work.steps, ctas);
+  } else if (s.getCtas() > 0) {
+    ctas = static_cast<double>(s.getCtas());
+    tilesPerCta = ceilDiv(tiles, ctas);
+    stages = tilesPerCta * work.steps;
+  }
+  slots = sms * static_cast<double>(occupancy);
+  // Pairs fit everywhere; larger clusters leave multiprocessors of a group
+  // without work.
+  if (wgmma && splitK > 2)
+    slots = std::max(1.0, std::floor(slots * calibration.evenShare / splitK)) *
+            splitK;
+  bytes = memoryBytes(target, shape, s, ceilDiv(ctas, slots) * tilesPerCta);
+}
+
+Busy Grid::busyOf(double count) const {
+  double clock = target.clock();
+  double warps = static_cast<double>(s.getChannelWarps() * s.getTokenWarps());
+  double macRate = wgmma ? target.wgmmaPerClock * calibration.wgmmaEfficiency
+                         : target.mmaPerClock * calibration.mmaEfficiency;
+  double stageBytes = work.weightBytes + work.activationBytes;
+  double ctaBytes = stages * stageBytes;
+  double inFlight = stageBytes * std::min<double>(s.getStages() - 1, stages);
+  double perSm = busiest(count);
+  // Fewer than four warps leave sub-cores of an SM without work.
+  double cores = std::min(1.0, perSm * warps / 4);
+  Busy busy;
+  busy[0] = bytes * count / ctas /
+            (target.memoryGbs * 1e9 * calibration.memoryEfficiency);
+  busy[1] = ctaBytes / inFlight * calibration.memoryLatency;
+  busy[2] = std::max(count * ctaBytes /
+                         (target.l2Gbs * 1e9 * calibration.l2Efficiency),
+                     perSm * ctaBytes / (calibration.l2BytesPerClock * clock));
+  busy[3] = perSm * stages * work.multiplyAdds / (macRate * cores) / clock;
+  busy[4] = perSm * stages * std::max(work.instructions / 4, work.logic / 2) /
+            cores / clock;
+  busy[5] = perSm * stages * work.sharedBytes / kSharedBytesPerClock / clock;
+  return busy;
+}
+
+double Grid::waveSeconds(double count, const Busy &busy) const {
+  double longest = *llvm::max_element(busy);
+  double sum = std::accumulate(busy.begin(), busy.end(), 0.0);
+  return longest + calibration.unoverlapped * (sum - longest) +
+         stages * calibration.stageClocks / target.clock() +
+         busiest(count) * tilesPerCta * tileSize() * calibration.writeSeconds;
+}
+
+double Grid::fixedSeconds() const {
+  double seconds =
+      wgmma ? calibration.wgmmaLaunchSeconds : calibration.launchSeconds;
+  seconds += (ceilDiv(ctas, slots) - 1) * calibration.waveSeconds;
+  if (s.getSplitK() == 1)
+    return seconds;
+  if (wgmma)
+    return seconds + calibration.clusterSeconds +
+           tileSize() * calibration.exchangeSeconds;
+  return seconds + kReductionSeconds +
+         2 * 4.0 * shape.tokens * shape.n * s.getSplitK() /
+             (target.l2Gbs * 1e9 * calibration.l2Efficiency);
+}
+
 } // namespace
 
 llvm::StringRef odyssey::boundName(Bound bound) {
@@ -139,68 +316,23 @@ int64_t odyssey::estimateRegisters(ScheduleAttr s) {
 
 Prediction odyssey::predict(const TargetDescription &target,
                             const ProductShape &shape, ScheduleAttr s) {
-  CtaWork work = workOf(shape, s);
-  int64_t occupancy = claimedCtas(target, s, shape.groupSize);
-  double sms = static_cast<double>(target.multiprocessors);
-  double channelTiles = ceilDiv(shape.n, s.getChannels());
-  double tokenTiles = ceilDiv(shape.tokens, s.getTokens());
-  double tiles = channelTiles * tokenTiles;
-  double ctas = tiles * s.getSplitK();
-  // Stream-K: an equal part of all tiles' stages for each CTA.
-  if (s.getStreamK() > 0) {
-    ctas = static_cast<double>(s.getStreamK());
-    work.steps = ceilDiv(tiles * work.steps, ctas);
-  }
-  double slots = sms * occupancy;
-  double waves = ceilDiv(ctas, slots);
-  double bytes = memoryBytes(target, shape, s, waves);
-  double clock = target.clock();
-  double warps = static_cast<double>(s.getChannelWarps() * s.getTokenWarps());
-  bool wgmma = s.getPath() == Path::Wgmma;
-  double macRate =
-      (wgmma ? target.wgmmaPerClock : target.mmaPerClock) * kTensorEfficiency;
-  double inFlight = (work.weightBytes + work.activationBytes) *
-                    std::min<double>(s.getStages() - 1, work.steps);
-
+  Grid grid(target, shape, s);
+  double seconds = grid.fixedSeconds();
   // Waves are alike but for the last one, which may leave SMs idle.
   Busy total = {};
-  double seconds = 0;
   auto addWave = [&](double count, double repeat) {
-    double active = std::min(count, sms);
-    double perSm = ceilDiv(count, sms);
-    double l2Bytes =
-        count * work.steps * (work.weightBytes + work.activationBytes);
-    // Fewer than four warps leave sub-cores of an SM without work.
-    double cores = std::min(1.0, perSm * warps / 4);
-    double stages = perSm * work.steps;
-    Busy busy;
-    busy[0] =
-        bytes * count / ctas / (target.memoryGbs * 1e9 * kMemoryEfficiency);
-    busy[1] = l2Bytes / (count * inFlight / kMemoryLatency);
-    busy[2] = l2Bytes / std::min(target.l2Gbs * 1e9 * kL2Efficiency,
-                                 active * kL2BytesPerClock * clock);
-    busy[3] = stages * work.multiplyAdds / (macRate * cores) / clock;
-    busy[4] = stages * std::max(work.instructions / 4, work.logic / 2) / cores /
-              clock;
-    busy[5] = stages * work.sharedBytes / kSharedBytesPerClock / clock;
-    double longest = *std::max_element(busy.begin(), busy.end());
-    double sum = std::accumulate(busy.begin(), busy.end(), 0.0);
-    seconds += repeat * (longest + kUnoverlapped * (sum - longest));
+    Busy busy = grid.busyOf(count);
+    seconds += repeat * grid.waveSeconds(count, busy);
     for (size_t i = 0; i < busy.size(); ++i)
       total[i] += repeat * busy[i];
   };
-  double fullWaves = std::floor(ctas / slots), rest = ctas - fullWaves * slots;
+  double fullWaves = std::floor(grid.ctas / grid.slots);
+  double rest = grid.ctas - fullWaves * grid.slots;
   if (fullWaves > 0)
-    addWave(slots, fullWaves);
+    addWave(grid.slots, fullWaves);
   if (rest > 0)
     addWave(rest, 1);
-  // Filling the pipeline once, and writing the last results.
-  seconds += kLaunchSeconds + 2 * kMemoryLatency;
-  if (s.getSplitK() > 1)
-    seconds += kReductionSeconds + 2 * 4.0 * shape.tokens * shape.n *
-                                       s.getSplitK() /
-                                       (target.l2Gbs * 1e9 * kL2Efficiency);
-  auto binding = std::max_element(total.begin(), total.end()) - total.begin();
-  return {seconds, static_cast<Bound>(binding), static_cast<int64_t>(ctas),
-          occupancy};
+  auto binding = llvm::max_element(total) - total.begin();
+  return {seconds, static_cast<Bound>(binding), static_cast<int64_t>(grid.ctas),
+          grid.occupancy};
 }
