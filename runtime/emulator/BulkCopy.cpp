@@ -127,6 +127,19 @@ const Op *bulkLoad(Warp &warp, const Op *op, LaneMask mask) {
   return op + 1;
 }
 
+/// Changes nothing that a program can see, but what it names has to be there.
+const Op *bulkPrefetch(Warp &warp, const Op *op, LaneMask mask) {
+  for (LaneMask left = mask; left; left &= left - 1) {
+    auto lane = static_cast<unsigned>(__builtin_ctz(left));
+    uint32_t bytes = warp.row<uint32_t>(op->c)[lane];
+    if (!checkSize(warp, op, lane, bytes) ||
+        !globalRange(warp, op, lane, warp.row<uint64_t>(op->b)[lane], bytes,
+                     false))
+      return nullptr;
+  }
+  return op + 1;
+}
+
 const Op *bulkStore(Warp &warp, const Op *op, LaneMask mask) {
   for (LaneMask left = mask; left; left &= left - 1) {
     auto lane = static_cast<unsigned>(__builtin_ctz(left));
@@ -205,6 +218,24 @@ void decodeBulkLoad(InstructionDecoder &in) {
     in.use(in.operandCount() - 1, PtxType::B64);
   op.rows = in.addRows(
       {signal, multicast ? in.use(4, PtxType::B16) : in.constant(0, 16)});
+  in.emit(op);
+}
+
+/// .L2.global{.L2::cache_hint}
+void decodeBulkPrefetch(InstructionDecoder &in) {
+  if (!in.take("L2") || !in.take("global"))
+    return in.unsupportedForm();
+  bool hint = in.take("L2::cache_hint");
+  in.expectOperands(2 + hint);
+  if (in.failed())
+    return;
+  Op op;
+  op.run = bulkPrefetch;
+  op.b = addressRow(in, in.operand(0));
+  in.alsoUses(op.b);
+  op.c = in.use(1, PtxType::B32);
+  if (hint)
+    in.use(2, PtxType::B64);
   in.emit(op);
 }
 
@@ -296,6 +327,8 @@ void decodeBulkCopy(InstructionDecoder &in) {
     return decodeBulkLoad(in);
   if (in.take("global"))
     return decodeBulkStore(in);
+  if (in.take("prefetch"))
+    return decodeBulkPrefetch(in);
   if (in.take("commit_group")) {
     in.expectOperands(0);
     op.run = bulkCommit;

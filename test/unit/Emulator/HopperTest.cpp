@@ -142,6 +142,30 @@ TEST(BulkCopy, ThereAndBack) {
   }
 }
 
+/// A prefetch changes nothing, and obeys the rules of a copy's source, here of
+/// a buffer of 256 bytes.
+TEST(BulkCopy, Prefetch) {
+  for (auto [operands, report] :
+       {std::pair("[%rd0+128], 144;", "illegal bulk copy of 144"),
+        std::pair("[%rd0+8], 16;", "misaligned bulk copy"),
+        std::pair("[%rd0], 24;", "no multiple of 16")})
+    EXPECT_THAT(
+        faultOf(std::string("cp.async.bulk.prefetch.L2.global ") + operands, 1),
+        testing::HasSubstr(report));
+  Machine machine;
+  ASSERT_TRUE(machine
+                  .load(kernel(R"(
+      createpolicy.fractional.L2::evict_last.b64 %rd30, 1.0;
+      mov.u32 %r20, 256;
+      cp.async.bulk.prefetch.L2.global [%rd0], %r20;
+      cp.async.bulk.prefetch.L2.global.L2::cache_hint [%rd0+128], 128, %rd30;)",
+                               1, 90))
+                  .ok());
+  DeviceAddress buffer = machine.buffer(std::vector<uint32_t>(64, 7));
+  EXPECT_TRUE(machine.launch({buffer}, {1, 1, 1}, {1, 1, 1}).ok());
+  EXPECT_THAT(machine.read<uint32_t>(buffer, 64), testing::Each(7));
+}
+
 /// A policy moves no byte elsewhere; a copy takes it in a 64-bit register.
 TEST(BulkCopy, CacheHint) {
   const std::string before = R"(
