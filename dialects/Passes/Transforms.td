@@ -130,6 +130,33 @@ def Schedule : Pass<"odyssey-schedule", "::mlir::ModuleOp"> {
   let statistics = [Statistic<"scheduled", "scheduled", "Products given a schedule">];
 }
 
+def FuseDecodeAttention : Pass<"odyssey-fuse-decode-attention", "::mlir::ModuleOp"> {
+  let summary = "rotate, append and attend in one kernel in steps of one token";
+  let description = [{
+    In functions of the bucket of one token, an `odyssey.rope_append` and the
+    `odyssey.attention` that alone uses its queries become
+    `odyssey.decode_attention`, where both name the same cache, layer, pages and
+    positions and nothing between them touches memory. At most 16 heads may share
+    a KV head. No result changes by a bit; what does not match is left as it is.
+
+    ```mlir
+    %q = odyssey.rope_append %qkv table %t at %p, %s, %pages cache %kv
+        layer %layer heads 8 : ...
+    %o = odyssey.attention %q at %p, %s, %pages cache %kv layer %layer heads 8
+        scale = 0.35355339 : ...
+    // becomes
+    %o, %max = odyssey.decode_attention %qkv table %t at %p, %s, %pages cache %kv
+        layer %layer heads 8 scale = 0.35355339 splits 2 : ...
+    ```
+  }];
+  let dependentDialects = ["::odyssey::graph::OdysseyDialect"];
+  let options = [
+    Option<"maxSplits", "max-splits", "int64_t", "64",
+           "Most CTAs of one token and KV head">];
+  let statistics = [
+    Statistic<"fused", "fused", "Attentions that rotate and append">];
+}
+
 def SplitAttention : Pass<"odyssey-split-attention", "::mlir::ModuleOp"> {
   let summary = "spread attention of few tokens over the KV length";
   let description = [{
@@ -204,8 +231,11 @@ def FusePrologues : Pass<"odyssey-fuse-prologues", "::mlir::ModuleOp"> {
     or `odyssey.attention_merge_quantize` makes its activations for it alone.
     `odyssey-outline-kernels` then puts both into one kernel, in which every CTA
     quantizes the token while the first weights are on their way. K is divisible
-    by 8, and a CTA's part of the token fits beside its stages. No result changes
-    by a bit; what does not match is left as it is.
+    by 8, and a CTA's part of the token fits beside its stages. An
+    `odyssey.quantize` of what `odyssey.decode_attention` or a product of path
+    `wgmma` without `ctas` makes gets its `maxima`, so that a CTA reads no more of
+    the token than its own part. No result changes by a bit; what does not match
+    is left as it is.
 
     ```mlir
     %q, %s = odyssey.quantize %x : ...
@@ -218,6 +248,39 @@ def FusePrologues : Pass<"odyssey-fuse-prologues", "::mlir::ModuleOp"> {
   }];
   let dependentDialects = ["::odyssey::graph::OdysseyDialect"];
   let statistics = [Statistic<"fused", "fused", "Products that quantize their token">];
+}
+
+def PrefetchWeights : Pass<"odyssey-prefetch-weights", "::mlir::ModuleOp"> {
+  let summary = "let products ask the L2 cache for weights before they may begin";
+  let description = [{
+    In functions of at most 64 tokens, a scheduled `odyssey.matmul` of path
+    `wgmma` without `ctas` gets the attribute `odyssey.prefetch`: the number of
+    stages of weights, behind those that its stages in shared memory hold, which
+    each CTA asks the L2 cache for (`cp.async.bulk.prefetch.L2`) when it begins.
+    Kernels begin before the one in front has ended, so that memory is read while
+    a product still waits for its activations or quantizes them. All CTAs of a
+    product together ask for at most `percent-of-l2` of the GPU's L2 cache. What
+    has the attribute keeps it. No result changes.
+
+    ```mlir
+    %y = odyssey.matmul %q scale %s, %w scale %ws
+        schedule <path = wgmma, ..., stages = 6, split_k = 2> : ...
+    // becomes
+    %y = odyssey.matmul %q scale %s, %w scale %ws
+        schedule <path = wgmma, ..., stages = 6, split_k = 2>
+        {odyssey.prefetch = 10 : i64} : ...
+    ```
+  }];
+  let dependentDialects = ["::odyssey::graph::OdysseyDialect"];
+  let options = [
+    Option<"target", "target", "std::string", "\"sm_90a\"",
+           "Architecture that the kernels are for">,
+    Option<"gpu", "gpu", "std::string", "\"\"",
+           "GPU of the target, for example h200 (default: the target's first)">,
+    Option<"percent", "percent-of-l2", "int64_t", "40",
+           "Most of the L2 cache that the weights asked for may take">];
+  let statistics = [
+    Statistic<"prefetching", "prefetching", "Products that prefetch weights">];
 }
 
 def OutlineKernels : Pass<"odyssey-outline-kernels", "::mlir::ModuleOp"> {

@@ -410,6 +410,7 @@ llvm::Error Compilation::run() {
     return llvm::Error::success();
   PipelineOptions pipeline{options.target, buckets, options.gpu,
                            options.tuning};
+  pipeline.prefetchPercent = options.prefetchPercent;
   if (llvm::Error error = runPasses([&](OpPassManager &manager) {
         buildKernelPipeline(manager, pipeline);
       }))

@@ -33,9 +33,15 @@ void odyssey::buildKernelPipeline(OpPassManager &manager,
   schedule.tuning.assign(options.tuning.begin(), options.tuning.end());
   schedule.buckets.assign(options.buckets.begin(), options.buckets.end());
   manager.addPass(createSchedule(std::move(schedule)));
+  manager.addPass(createFuseDecodeAttention());
   manager.addPass(createSplitAttention());
   manager.addPass(createPackWeights());
   manager.addPass(createFusePrologues());
+  PrefetchWeightsOptions prefetch;
+  prefetch.target = options.target;
+  prefetch.gpu = options.gpu;
+  prefetch.percent = options.prefetchPercent;
+  manager.addPass(createPrefetchWeights(std::move(prefetch)));
   // An unknown target is an error of odyssey-schedule.
   std::optional<TargetDescription> target = findTarget(options.target);
   OutlineKernelsOptions outline;

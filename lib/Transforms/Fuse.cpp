@@ -91,7 +91,7 @@ graph::MatmulOp mergeProducts(PatternRewriter &rewriter, Location loc,
     return parts.empty() ? Value() : concatenate(rewriter, loc, parts, siluMul);
   };
   graph::MatmulOp first = products[0];
-  auto type = first.getType();
+  auto type = first.getResult().getType();
   return graph::MatmulOp::create(
       rewriter, loc, type.clone({type.getDimSize(0), siluMul ? n / 2 : n}),
       first.getX(), first.getXScales(), merge(weights), merge(scales),
@@ -111,7 +111,8 @@ template <typename OpTy> struct FuseProducts : OpRewritePattern<OpTy> {
     if (failed(findProducts(op, rewriter, products, op.getInputs())))
       return failure();
     Value fused =
-        mergeProducts(rewriter, op.getLoc(), products, /*siluMul=*/false);
+        mergeProducts(rewriter, op.getLoc(), products, /*siluMul=*/false)
+            .getResult();
     rewriter.modifyOpInPlace(
         op, [&] { op.getInputsMutable().assign(ValueRange{fused}); });
     for (graph::MatmulOp product : products)

@@ -25,8 +25,8 @@ StringRef kindOf(Operation *op) {
       .Case<graph::MatmulOp>([](auto) { return "matmul"; })
       .Case<graph::LinearOp>([](auto) { return "lm_head"; })
       .Case<graph::AttentionOp, graph::AttentionChunksOp,
-            graph::AttentionMergeOp, graph::AttentionMergeQuantizeOp>(
-          [](auto) { return "attention"; })
+            graph::AttentionMergeOp, graph::AttentionMergeQuantizeOp,
+            graph::DecodeAttentionOp>([](auto) { return "attention"; })
       .Case<graph::RopeAppendOp>([](auto) { return "rope"; })
       .Case<graph::RmsNormOp, graph::RmsNormQuantizeOp>(
           [](auto) { return "norm"; })
@@ -78,6 +78,12 @@ std::string nameOf(Operation *op) {
     add("kv", cast<ShapedType>(chunks.getCache().getType()).getDimSize(3));
     add("d", values.getDimSize(3));
     add("c", values.getDimSize(2));
+  } else if (auto decode = dyn_cast<graph::DecodeAttentionOp>(op)) {
+    auto cache = cast<MemRefType>(decode.getCache().getType());
+    add("h", decode.getHeads());
+    add("kv", cache.getDimSize(3));
+    add("d", graph::cacheHeadDim(cache));
+    add("s", decode.getSplits());
   } else if (auto rope = dyn_cast<graph::RopeAppendOp>(op)) {
     add("h", rope.getHeads());
   } else if (op->getNumResults() > 0) {

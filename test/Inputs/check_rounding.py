@@ -17,7 +17,7 @@ import ptx
 
 ROUNDING = {"add", "sub", "mul", "div", "sqrt", "fma", "rcp", "mad"}
 APPROXIMATE = {"ex2", "lg2", "sin", "cos", "tanh", "rsqrt"}
-WITH_EXP = re.compile(r"silu_mul|attention|matmul_\w+_silu(_|$)")
+WITH_EXP = re.compile(r"silu_mul|(decode_)?attention|matmul_\w+_silu(_|$)")
 
 
 def main():

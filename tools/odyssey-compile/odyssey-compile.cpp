@@ -117,6 +117,12 @@ static cl::opt<int64_t>
                        "model shape or IR file: 128, 64 or 32 (default: one "
                        "scale per output channel)"),
               cl::value_desc("channels"), cl::init(0), cl::cat(category));
+static cl::opt<int64_t>
+    prefetchPercent("prefetch-l2",
+                    cl::desc("Most of the L2 cache, in percent, that a product "
+                             "of few tokens may fill with weights before its "
+                             "turn (default: 40)"),
+                    cl::value_desc("percent"), cl::init(40), cl::cat(category));
 static cl::opt<bool> quiet("quiet", cl::desc("Print nothing but errors"),
                            cl::cat(category));
 
@@ -213,6 +219,8 @@ int main(int argc, char **argv) {
     return usageError("-o is missing: where to write to");
   if (groupSize != 0 && groupSize != 32 && groupSize != 64 && groupSize != 128)
     return usageError("--group-size must be 128, 64 or 32");
+  if (prefetchPercent < 0 || prefetchPercent > 100)
+    return usageError("--prefetch-l2 must be 0 to 100");
   bool isText = emit == compiler::Emit::Mlir || emit == compiler::Emit::Nvvm ||
                 emit == compiler::Emit::Ptx;
   if (explain && output == "-")
@@ -250,6 +258,7 @@ int main(int argc, char **argv) {
   options.tuning.assign(tuning.begin(), tuning.end());
   options.explain = explain ? &llvm::outs() : nullptr;
   options.groupSize = groupSize;
+  options.prefetchPercent = prefetchPercent;
   options.report = report ? &llvm::outs() : nullptr;
   options.quiet = quiet;
   options.usePassManagerOptions = true;

@@ -42,6 +42,9 @@ struct Options {
   /// Input channels that share a multiplier in what is quantized: 32, 64 or
   /// 128, or 0. A checkpoint folder has its own.
   int64_t groupSize = 0;
+  /// Most of the L2 cache, in percent, that a product of few tokens may fill
+  /// with weights before its turn (odyssey-prefetch-weights).
+  int64_t prefetchPercent = 40;
   /// Add machine code by ptxas to a bundle, where ptxas is installed.
   bool assemble = true;
   /// Databases of measured schedules, beside those of the compiler.

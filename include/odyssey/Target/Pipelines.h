@@ -20,6 +20,8 @@ struct PipelineOptions {
   std::vector<std::string> tuning;
   /// Input channels that share a multiplier, or 0.
   int64_t groupSize = 0;
+  /// Most of the L2 cache, in percent, that a product asks for in advance.
+  int64_t prefetchPercent = 40;
 };
 
 /// Graph of 16-bit products to a graph of fused W4A8 products:
@@ -27,7 +29,9 @@ struct PipelineOptions {
 void buildFusionPipeline(mlir::OpPassManager &manager, int64_t groupSize);
 
 /// Fused graph to launches of outlined kernels: odyssey-schedule,
-/// odyssey-split-attention, odyssey-pack-weights, odyssey-outline-kernels.
+/// odyssey-fuse-decode-attention, odyssey-split-attention,
+/// odyssey-pack-weights, odyssey-fuse-prologues, odyssey-prefetch-weights,
+/// odyssey-outline-kernels.
 void buildKernelPipeline(mlir::OpPassManager &manager,
                          const PipelineOptions &options);
 

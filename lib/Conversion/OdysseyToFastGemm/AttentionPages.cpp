@@ -139,6 +139,32 @@ Val AttentionPages::ones() {
   return k.vectorOf({k.constant(twoOnes), k.constant(twoOnes)});
 }
 
+MergedPiece MergedPiece::none(KernelBuilder &k) {
+  Val zeros = k.zeros(k.vec(4, k.f32()));
+  return {zeros, zeros, k.constantF32(-std::numeric_limits<float>::infinity()),
+          k.constantF32(0.0f)};
+}
+
+MergedPiece MergedPiece::with(KernelBuilder &k, Val chunkLow, Val chunkHigh,
+                              Val stats) const {
+  ChunkMerge factors = mergeFactors(k, maximum, k.extract(stats, 0));
+  auto spread = [&](Val factor) {
+    return k.val(
+        k.create<vector::BroadcastOp>(k.vec(4, k.f32()), factor.value));
+  };
+  Val ofTotal = spread(factors.total), ofChunk = spread(factors.chunk);
+  return {low * ofTotal + chunkLow * ofChunk,
+          high * ofTotal + chunkHigh * ofChunk, factors.maximum,
+          sum * factors.total + k.extract(stats, 1) * factors.chunk};
+}
+
+SmallVector<Val> MergedPiece::finish(KernelBuilder &k) const {
+  SmallVector<Val> result;
+  for (int64_t i = 0; i < 8; ++i)
+    result.push_back(k.toF16(k.extract(i < 4 ? low : high, i % 4) / sum));
+  return result;
+}
+
 ChunkMerge conversion::mergeFactors(KernelBuilder &k, Val total, Val chunk) {
   Val maximum = k.maxF(total, chunk);
   return {k.exp(total - maximum), k.exp(chunk - maximum), maximum};

@@ -100,6 +100,25 @@ struct ChunkMerge {
 /// `total` and `chunk` are the two maxima, of which one is finite.
 ChunkMerge mergeFactors(KernelBuilder &k, Val total, Val chunk);
 
+/// Eight neighbouring columns of a head, merged over chunks.
+struct MergedPiece {
+  /// Sums of numerators times values as vectors of four; the greatest score;
+  /// the sum of the numerators.
+  Val low, high, maximum, sum;
+
+  static MergedPiece none(KernelBuilder &k);
+  /// With one more chunk: its values, and its maximum and sum as a vector.
+  MergedPiece with(KernelBuilder &k, Val low, Val high, Val stats) const;
+  /// The quotient, rounded to fp16.
+  llvm::SmallVector<Val> finish(KernelBuilder &k) const;
+
+  llvm::SmallVector<Val> flat() const { return {low, high, maximum, sum}; }
+  static MergedPiece fromFlat(llvm::ArrayRef<Val> all) {
+    return {all[0], all[1], all[2], all[3]};
+  }
+  static constexpr size_t kValues = 4;
+};
+
 /// What a row sees of one page.
 struct PageSoftmax {
   /// e_i, rounded to fp16, of each of the given scores.

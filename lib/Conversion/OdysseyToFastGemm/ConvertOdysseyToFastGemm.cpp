@@ -39,6 +39,9 @@ static LogicalResult emitKernel(graph::KernelOp kernel) {
       .Case([&](graph::AttentionMergeQuantizeOp op) {
         return emitAttentionMergeQuantize(k, op);
       })
+      .Case([&](graph::DecodeAttentionOp op) {
+        return emitDecodeAttention(k, op);
+      })
       .Case([&](graph::RopeAppendOp op) { return emitRopeAppend(k, op); })
       .Case([&](graph::EmbeddingOp op) { return emitEmbedding(k, op); })
       .Case([&](graph::StoreRowsOp op) { return emitStoreRows(k, op); })

@@ -17,18 +17,24 @@ namespace odyssey::conversion {
 /// where the type has none.
 int64_t rowStride(mlir::Value activations);
 
+/// The columns of token 0 that a CTA needs: from `first` (a multiple of 128)
+/// on, at most `most`, and `end`, i32.
+struct OwnColumns {
+  Val first, end;
+  int64_t most;
+};
+
 /// Quantizes token 0 in the first `workers` threads of a CTA, in front of the
 /// rest of a kernel, once the kernel in front has ended: `producer` is the
 /// operation that gives the 8-bit activations, whose operands are the kernel's
-/// first. Eight or fewer bytes
-/// from element `first` of the row on are stored at `addressOf(first)` where
-/// `isWanted(first)`. `scratch` is free shared memory, `barrier` a barrier of
-/// the threads. Returns the token's scale.
+/// first. Eight bytes from element `first` of the row on are stored at
+/// `addressOf(first)` where they are among `own`. `scratch` is free shared
+/// memory, `barrier` a barrier of the threads. Returns the token's scale.
 Val emitQuantizedRow(KernelBuilder &k, mlir::Operation *producer,
                      int64_t workers, int64_t scratch,
                      llvm::function_ref<void()> barrier,
                      llvm::function_ref<Val(Val)> addressOf,
-                     llvm::function_ref<Val(Val)> isWanted);
+                     const OwnColumns &own);
 /// The bytes of shared memory that this takes.
 int64_t quantizedRowScratchBytes(mlir::Operation *producer);
 
@@ -45,6 +51,8 @@ mlir::LogicalResult emitAttentionMerge(KernelBuilder &k,
 mlir::LogicalResult
 emitAttentionMergeQuantize(KernelBuilder &k,
                            graph::AttentionMergeQuantizeOp op);
+mlir::LogicalResult emitDecodeAttention(KernelBuilder &k,
+                                        graph::DecodeAttentionOp op);
 mlir::LogicalResult emitRopeAppend(KernelBuilder &k, graph::RopeAppendOp op);
 mlir::LogicalResult emitEmbedding(KernelBuilder &k, graph::EmbeddingOp op);
 mlir::LogicalResult emitStoreRows(KernelBuilder &k, graph::StoreRowsOp op);

@@ -172,6 +172,26 @@ void WgmmaEmitter::bringWeights(const OutputTile &tile, Val kTile, Val slot,
   }
 }
 
+void WgmmaEmitter::prefetchWeights(const OutputTile &tile, Val first,
+                                   Val last) {
+  int64_t stepBytes = shape.packed.stepBytes();
+  Val end = k.min(first + shape.prefetch, last);
+  k.ifThen(first < end, [&] {
+    // In a panel, K tiles follow each other. The last one may be half a tile.
+    Val steps = k.min(end * kHalves,
+                      k.constant(shape.packed.paddedK() / layout::kBlockK)) -
+                first * kHalves;
+    for (int64_t i = 0; i < shape.groups; ++i) {
+      Val panel =
+          k.min(tile.channels * shape.groups + i, k.constant(shape.panels - 1));
+      Val source = k.offset(k.row(weights, panel, shape.packed.panelBytes()),
+                            first * (kHalves * stepBytes));
+      k.create<NVVM::CpAsyncBulkPrefetchOp>(source.value,
+                                            (steps * stepBytes).value, Value());
+    }
+  });
+}
+
 void WgmmaEmitter::bringActivations(const OutputTile &tile, Val kTile,
                                     Val slot) {
   Val source = k.row(activations, tile.tokens * shape.kTiles + kTile,
@@ -200,7 +220,8 @@ RingPosition WgmmaEmitter::bringStages(const OutputTile &tile, Val first,
 }
 
 /// Weights are nobody's result, so that the first round of them is under way
-/// while the kernel in front still runs.
+/// while the kernel in front still runs, and those behind it on their way to
+/// the L2 cache.
 void WgmmaEmitter::produceTile(const OutputTile &tile) {
   Val policy = k.val(k.create<fastgemm::EvictFirstPolicyOp>(k.i64()));
   auto [first, last] = rangeOfK();
@@ -214,6 +235,8 @@ void WgmmaEmitter::produceTile(const OutputTile &tile) {
   };
   firstRound(
       [&](Val kTile, Val slot) { bringWeights(tile, kTile, slot, policy); });
+  if (shape.prefetch > 0)
+    prefetchWeights(tile, ahead, last);
   if (!shape.producer) {
     k.waitForPrevious();
     firstRound(
@@ -277,8 +300,15 @@ LogicalResult conversion::emitMatmulWgmma(KernelBuilder &k, graph::MatmulOp op,
     return op.emitOpError()
            << "expects activations swizzled in tiles of "
            << schedule.getTokens() << " tokens on the path wgmma";
+  auto ahead = op->getAttrOfType<IntegerAttr>(graph::kPrefetchAttrName);
+  int64_t prefetch = ahead ? ahead.getInt() : 0;
+  if (prefetch < 0 || (prefetch > 0 && schedule.getCtas() > 0))
+    return op.emitOpError()
+           << "expects " << graph::kPrefetchAttrName
+           << " to be positive, in a product whose schedule has no ctas";
   WgmmaShape shape(schedule, {op.getN(), op.getK(), packed.getChannels()},
-                   op.getX().getDefiningOp());
+                   op.getX().getDefiningOp(), prefetch,
+                   static_cast<bool>(op.getMaxima()));
   if (shape.producer && (schedule.getCtas() > 0 || op.getK() % 8 != 0))
     return op.emitOpError()
            << "expects a schedule without ctas and K divisible "

@@ -18,15 +18,11 @@
 
 #include "llvm/ADT/TypeSwitch.h"
 
-#include <limits>
-
 using namespace mlir;
 using namespace odyssey;
 using namespace odyssey::conversion;
 
 namespace {
-
-constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 
 /// How the threads of a CTA divide a row.
 struct RowTiling {
@@ -282,30 +278,42 @@ void RowKernel::storeF16(const RowValues &values, Val pointer) {
   });
 }
 
+/// How a row with the greatest magnitude `largest` is quantized (N7).
+struct RowScale {
+  RowScale(KernelBuilder &k, Val largest)
+      : k(k), largest(largest),
+        factor(k.select(largest == k.constantF32(0.0f), k.constantF32(0.0f),
+                        k.constantF32(127.0f) / largest)) {}
+  Val scale() const { return largest / k.constantF32(127.0f); }
+
+  KernelBuilder &k;
+  Val largest, factor;
+};
+
+/// The 8-bit integers of fp32 elements, four to a word.
+SmallVector<Val> quantizedWords(KernelBuilder &k, Val elements, Val factor) {
+  SmallVector<Val> words;
+  int64_t width = cast<VectorType>(elements.type()).getNumElements();
+  for (int64_t w = 0; w < width; w += 4) {
+    Val word;
+    for (int64_t j = 0; j < 4; ++j) {
+      Val byte = k.roundToI8(k.extract(elements, w + j) * factor) & 255;
+      word = j == 0 ? byte : word | byte << (8 * j);
+    }
+    words.push_back(word);
+  }
+  return words;
+}
+
 Val RowKernel::quantize(const RowValues &values, StorePiece store) {
-  Val largest = reduceRow(values, Reduction::Max);
-  Val zeroRow = largest == k.constantF32(0.0f);
-  Val factor =
-      k.select(zeroRow, k.constantF32(0.0f), k.constantF32(127.0f) / largest);
+  RowScale scale(k, reduceRow(values, Reduction::Max));
   forEach([&](int64_t piece, Val first) {
-    SmallVector<Val> quantized;
-    for (int64_t i = 0; i < tiling.width; ++i)
-      quantized.push_back(k.roundToI8(k.extract(values[piece], i) * factor));
-    if (tiling.width == 1) {
-      store(k.val(k.create<arith::TruncIOp>(k.i8(), quantized[0].value)),
-            first);
-      return;
-    }
-    SmallVector<Val> words;
-    for (int64_t w = 0; w < tiling.width; w += 4) {
-      Val word = quantized[w] & 255;
-      for (int64_t j = 1; j < 4; ++j)
-        word = word | ((quantized[w + j] & 255) << (8 * j));
-      words.push_back(word);
-    }
-    store(words, first);
+    if (tiling.width > 1)
+      return store(quantizedWords(k, values[piece], scale.factor), first);
+    Val quantized = k.roundToI8(k.extract(values[piece], 0) * scale.factor);
+    store(k.val(k.create<arith::TruncIOp>(k.i8(), quantized.value)), first);
   });
-  return largest / k.constantF32(127.0f);
+  return scale.scale();
 }
 
 /// Stores the words of a piece, or its one byte, side by side.
@@ -403,51 +411,39 @@ RowValues mergeChunks(KernelBuilder &k, RowKernel &row, Value chunkValues) {
   Val values = k.row(k.operand(0), token, heads * chunks * d * 4);
   Val stats = k.row(k.operand(1), token, heads * chunks * 8);
   VectorType four = k.vec(4, k.f32());
-  // One more chunk of a piece: two halves of values, maximum, sum.
-  constexpr size_t kState = 4;
-  auto mergeOne = [&](ArrayRef<Val> total, Val first, Val chunk) {
+  auto mergeOne = [&](const MergedPiece &total, Val first, Val chunk) {
     Val head = first / d;
     Val place = head * chunks + chunk;
     Val pair = k.load(k.vec(2, k.f32()), k.offset(stats, place << 3));
-    ChunkMerge factors = mergeFactors(k, total[2], k.extract(pair, 0));
-    auto add = [&](Val before, Val part) {
-      if (!isa<VectorType>(part.type()))
-        return before * factors.total + part * factors.chunk;
-      auto spread = [&](Val factor) {
-        return k.val(k.create<vector::BroadcastOp>(four, factor.value));
-      };
-      return before * spread(factors.total) + part * spread(factors.chunk);
-    };
     Val from = k.offset(values, place * (d * 4) + first % d * 4);
-    return std::array{add(total[0], k.load(four, from)),
-                      add(total[1], k.load(four, k.offset(from, 16))),
-                      factors.maximum, add(total[3], k.extract(pair, 1))};
+    return total.with(k, k.load(four, from), k.load(four, k.offset(from, 16)),
+                      pair);
   };
   // All pieces go through the chunks together, so that none waits for the loads
   // of another.
   return row.mapTogether([&](ArrayRef<Val> firsts) {
     SmallVector<Val> init;
     for (size_t i = 0; i < firsts.size(); ++i)
-      init.append({k.zeros(four), k.zeros(four), k.constantF32(kMinusInfinity),
-                   k.constantF32(0.0f)});
-    SmallVector<Val> merged = k.loop(
-        k.constant(0), count, k.constant(1), init,
-        [&](Val chunk, ArrayRef<Val> totals) {
-          SmallVector<Val> next;
-          for (auto [i, first] : llvm::enumerate(firsts))
-            llvm::append_range(
-                next, mergeOne(totals.slice(i * kState, kState), first, chunk));
-          return next;
-        });
+      llvm::append_range(init, MergedPiece::none(k).flat());
+    auto piece = [](ArrayRef<Val> all, size_t i) {
+      return MergedPiece::fromFlat(
+          all.slice(i * MergedPiece::kValues, MergedPiece::kValues));
+    };
+    SmallVector<Val> merged =
+        k.loop(k.constant(0), count, k.constant(1), init,
+               [&](Val chunk, ArrayRef<Val> totals) {
+                 SmallVector<Val> next;
+                 for (auto [i, first] : llvm::enumerate(firsts))
+                   llvm::append_range(
+                       next, mergeOne(piece(totals, i), first, chunk).flat());
+                 return next;
+               });
     Val isToken = k.constant(0) < count;
     RowValues result;
-    for (size_t piece = 0; piece < firsts.size(); ++piece) {
-      ArrayRef<Val> total = ArrayRef(merged).slice(piece * kState, kState);
+    for (size_t i = 0; i < firsts.size(); ++i) {
       SmallVector<Val> elements;
-      for (int64_t i = 0; i < 8; ++i) {
-        Val y = k.toF16(k.extract(total[i / 4], i % 4) / total[3]);
+      for (Val y : piece(merged, i).finish(k))
         elements.push_back(k.select(isToken, k.toF32(y), k.constantF32(0.0f)));
-      }
       result.push_back(k.vectorOf(elements));
     }
     return result;
@@ -489,20 +485,68 @@ LogicalResult emitRowQuantization(KernelBuilder &k, Operation *op) {
 
 } // namespace
 
+/// emitQuantizedRow of a row whose greatest magnitude is among `columns`
+/// numbers in global memory: every warp looks for itself.
+static Val emitQuantizedPart(KernelBuilder &k, int64_t rowColumns,
+                             int64_t maximaColumns, int64_t workers,
+                             llvm::function_ref<Val(Val)> addressOf,
+                             const OwnColumns &own) {
+  constexpr int64_t width = 8;
+  k.waitForPrevious();
+  // All loads in front of the first use of one.
+  RowValues pieces;
+  SmallVector<Val> firsts, inside;
+  Val end = k.min(own.end, k.constant(rowColumns));
+  for (int64_t i = 0; i * workers * width < own.most; ++i) {
+    Val first = own.first + (k.threadIndex() + i * workers) * width;
+    firsts.push_back(first);
+    inside.push_back(first < end);
+    pieces.push_back(
+        k.load(k.vec(width, k.f16()),
+               k.offset(k.operand(0),
+                        k.select(inside.back(), first, k.constant(0)) << 1)));
+  }
+  Val lane = k.threadIndex() & 31;
+  SmallVector<Val> found;
+  for (int64_t i = 0; i < maximaColumns; i += 32)
+    found.push_back(
+        k.load(k.f32(),
+               k.offset(k.operand(1),
+                        k.min(lane + i, k.constant(maximaColumns - 1)) << 2)));
+  Val largest = found.front();
+  for (Val other : ArrayRef(found).drop_front())
+    largest = k.maxF(largest, other);
+  RowScale scale(k, k.warpReduce(largest, Reduction::Max));
+  for (auto [first, isInside, piece] : llvm::zip_equal(firsts, inside, pieces))
+    k.ifThen(isInside, [&, first = first, piece = piece] {
+      storeWords(k, quantizedWords(k, k.toF32(piece), scale.factor),
+                 addressOf(first));
+    });
+  return scale.scale();
+}
+
 Val conversion::emitQuantizedRow(KernelBuilder &k, Operation *producer,
                                  int64_t workers, int64_t scratch,
                                  llvm::function_ref<void()> barrier,
                                  llvm::function_ref<Val(Val)> addressOf,
-                                 llvm::function_ref<Val(Val)> isWanted) {
-  RowKernel row(k, columnsOf(producer->getResult(0)), workers, scratch,
-                barrier);
-  return row.quantize(rowToQuantize(k, row, producer), [&](ArrayRef<Val> words,
-                                                           Val first) {
-    k.ifThen(isWanted(first), [&] { storeWords(k, words, addressOf(first)); });
-  });
+                                 const OwnColumns &own) {
+  int64_t columns = columnsOf(producer->getResult(0));
+  if (auto quantize = dyn_cast<graph::QuantizeOp>(producer))
+    if (Value maxima = quantize.getMaxima())
+      return emitQuantizedPart(k, columns, columnsOf(maxima), workers,
+                               addressOf, own);
+  RowKernel row(k, columns, workers, scratch, barrier);
+  return row.quantize(
+      rowToQuantize(k, row, producer), [&](ArrayRef<Val> words, Val first) {
+        k.ifThen(k.land(own.first <= first, first < own.end),
+                 [&] { storeWords(k, words, addressOf(first)); });
+      });
 }
 
 int64_t conversion::quantizedRowScratchBytes(Operation *producer) {
+  if (auto quantize = dyn_cast<graph::QuantizeOp>(producer);
+      quantize && quantize.getMaxima())
+    return 0;
   // A sum, and the greatest magnitude.
   return 2 * RowTiling(columnsOf(producer->getResult(0))).threads / 32 * 4;
 }

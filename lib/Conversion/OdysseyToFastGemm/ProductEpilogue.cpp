@@ -103,21 +103,58 @@ void ProductEpilogue::storeAll(ArrayRef<Val> tokens, Val channel,
           [&, token = token, &quad = quad] { store(token, channel, quad); });
     return;
   }
-  k.ifThen(channel < n, [&] {
+  auto storeThem = [&](SmallVectorImpl<Val> &magnitudes) {
     // As many at a time as registers are free at the end of a product.
     constexpr size_t together = 16;
     Inputs ofChannels;
     for (size_t first = 0; first < tokens.size(); first += together) {
       size_t count = std::min(together, tokens.size() - first);
       storeBatch(tokens.slice(first, count), channel, sums.slice(first, count),
-                 ofChannels);
+                 ofChannels, magnitudes);
     }
-  });
+  };
+  if (!maximaColumn.value) {
+    k.ifThen(channel < n, [&] {
+      SmallVector<Val> none;
+      storeThem(none);
+    });
+    return;
+  }
+  // Lanes behind the last channel have none.
+  auto count = static_cast<int64_t>(tokens.size());
+  Val ofLane = k.ifElse(
+      channel < n,
+      [&] {
+        SmallVector<Val> magnitudes;
+        storeThem(magnitudes);
+        return k.vectorOf(magnitudes);
+      },
+      [&] { return k.zeros(k.vec(count, k.f32())); });
+  SmallVector<Val> magnitudes;
+  for (int64_t i = 0; i < count; ++i)
+    magnitudes.push_back(k.extract(ofLane, i));
+  storeMaxima(tokens, magnitudes);
+}
+
+void ProductEpilogue::storeMaxima(ArrayRef<Val> tokens,
+                                  ArrayRef<Val> magnitudes) {
+  Val lane = k.threadIndex() & 31;
+  for (auto [token, magnitude] : llvm::zip_equal(tokens, magnitudes)) {
+    // Over the lanes of this token, which are four apart.
+    Val largest = magnitude;
+    for (int64_t mask : {4, 8, 16})
+      largest = k.maxF(largest, k.shuffleXor(largest, mask));
+    k.ifThen(k.land(lane < 4, token < k.tokens()), [&, token = token] {
+      k.store(largest, k.offset(k.row(k.result(1), token, maximaColumns * 4),
+                                maximaColumn << 2));
+    });
+  }
 }
 
 void ProductEpilogue::storeBatch(ArrayRef<Val> tokens, Val channel,
                                  ArrayRef<SmallVector<Val>> sums,
-                                 Inputs &ofChannels) {
+                                 Inputs &ofChannels,
+                                 SmallVectorImpl<Val> &magnitudes) {
   Val lastToken = k.tokens() - 1;
   SmallVector<Val> scales;
   SmallVector<Inputs> inputs;
@@ -134,6 +171,13 @@ void ProductEpilogue::storeBatch(ArrayRef<Val> tokens, Val channel,
   }
   for (auto [i, token] : llvm::enumerate(tokens)) {
     Val halves = finishAll(sums[i], scales[i], inputs[i]);
+    if (maximaColumn.value) {
+      Val largest = k.constantF32(0.0f);
+      int64_t count = cast<VectorType>(halves.type()).getNumElements();
+      for (int64_t element = 0; element < count; ++element)
+        largest = k.maxF(largest, k.absF(k.toF32(k.extract(halves, element))));
+      magnitudes.push_back(largest);
+    }
     k.ifThen(token < k.tokens(), [&, token = token] {
       Val row = k.row(k.result(0), token, rowBytes());
       k.store(halves, k.offset(row, inRow(channel)));

@@ -27,6 +27,13 @@ public:
   /// token.
   void setTokenScale(Val scale) { onlyScale = scale; }
 
+  /// The kernel gives maxima: `warp` is this warp's column of them, of
+  /// `columns`. All lanes of a warp then call storeAll together, with tokens as
+  /// in a tile of wgmma or mma.sync: lanes of one remainder by 4 have the same.
+  void setMaximaColumn(Val warp, int64_t columns) {
+    maximaColumn = warp, maximaColumns = columns;
+  }
+
   /// Finishes and stores `sums`, kChannels int32 sums of 16 q_w * q_x, or of
   /// m q_w * q_x with groups, of the channels `channel` (a multiple of
   /// kChannels, below N) and up of the token `token` (below M); both are i32.
@@ -51,10 +58,13 @@ private:
   /// The outputs of kChannels channels of a token, as one vector.
   Val finishAll(llvm::ArrayRef<Val> sums, Val tokenScale, const Inputs &inputs);
   /// Some tokens of storeAll; scales and biases are loaded into `ofChannels` by
-  /// the first call.
+  /// the first call. The magnitudes that maxima need, one a token, are added to
+  /// `magnitudes`.
   void storeBatch(llvm::ArrayRef<Val> tokens, Val channel,
                   llvm::ArrayRef<llvm::SmallVector<Val>> sums,
-                  Inputs &ofChannels);
+                  Inputs &ofChannels, llvm::SmallVectorImpl<Val> &magnitudes);
+  /// Stores a warp's maxima of `tokens` from those of its lanes.
+  void storeMaxima(llvm::ArrayRef<Val> tokens, llvm::ArrayRef<Val> magnitudes);
   Val tokenScale(Val token);
   /// The bytes of a row of the result, and those in front of `channel`.
   int64_t rowBytes() const { return isGated ? n : 2 * n; }
@@ -72,6 +82,9 @@ private:
   Val tokenScales, weightScales, biases, residuals;
   /// Instead of tokenScales.
   Val onlyScale;
+  /// Without value where the kernel gives no maxima.
+  Val maximaColumn;
+  int64_t maximaColumns = 0;
 };
 
 } // namespace odyssey::conversion

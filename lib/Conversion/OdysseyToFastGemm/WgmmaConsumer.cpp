@@ -267,9 +267,11 @@ void WgmmaEmitter::quantizeToken() {
            });
            return SmallVector<Val>();
          });
-  epilogue.setTokenScale(emitQuantizedRow(
-      k, shape.producer, threads, shape.scratch, [&] { consumerBarrier(); },
-      addressOf, isOwn));
+  epilogue.setTokenScale(
+      emitQuantizedRow(k, shape.producer, threads, shape.scratch,
+                       [&] { consumerBarrier(); }, addressOf,
+                       {firstTile * kTileK, (firstTile + count) * kTileK,
+                        shape.residentTiles * kTileK}));
   // wgmma reads through the asynchronous proxy.
   k.create<NVVM::FenceProxyOp>(
       NVVM::ProxyKindAttr::get(k.getContext(), NVVM::ProxyKind::async_shared),
@@ -290,6 +292,11 @@ void WgmmaEmitter::consume() {
   if (shape.producer)
     quantizeToken();
   forEachTile([&](OutputTile tile, RingPosition start) {
+    if (shape.givesMaxima) {
+      int64_t warps = shape.schedule.getChannelWarps();
+      epilogue.setMaximaColumn(tile.channels * warps + warp,
+                               shape.channelTiles * warps);
+    }
     Accumulators sums;
     RingPosition end = sumTile(start, sums);
     // Scales of tokens come from the kernel in front.

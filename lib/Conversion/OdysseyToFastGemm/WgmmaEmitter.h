@@ -24,8 +24,9 @@ inline constexpr int64_t kHalves = kTileK / layout::kBlockK;
 /// The numbers of one kernel, all known at compile time.
 struct WgmmaShape {
   WgmmaShape(fastgemm::ScheduleAttr schedule, layout::PackedWeights packed,
-             mlir::Operation *producer)
+             mlir::Operation *producer, int64_t prefetch, bool givesMaxima)
       : schedule(schedule), packed(packed), producer(producer),
+        prefetch(prefetch), givesMaxima(givesMaxima),
         channels(schedule.getChannels()), tokens(schedule.getTokens()),
         stages(schedule.getStages()), splitK(schedule.getSplitK()) {
     groups = channels / kGroupChannels;
@@ -51,6 +52,10 @@ struct WgmmaShape {
   layout::PackedWeights packed;
   /// What quantizes the token in this kernel, or null.
   mlir::Operation *producer;
+  /// K tiles of weights that a CTA asks the L2 cache for at its beginning.
+  int64_t prefetch;
+  /// Whether the greatest magnitudes of tokens are a second result.
+  bool givesMaxima;
   int64_t channels, tokens, stages, splitK;
   /// Consumer warpgroups, and panels of packed weights in all.
   int64_t groups, panels;
@@ -124,6 +129,9 @@ private:
   void produceTile(const OutputTile &tile);
   /// Announces the bytes of a whole stage and starts the copies of its weights.
   void bringWeights(const OutputTile &tile, Val kTile, Val slot, Val policy);
+  /// Asks the L2 cache for the weights of `prefetch` K tiles from `first` on,
+  /// as far as they are in front of `last`.
+  void prefetchWeights(const OutputTile &tile, Val first, Val last);
   void bringActivations(const OutputTile &tile, Val kTile, Val slot);
   /// The stages of K tiles `first` to `last`, each as soon as its place in the
   /// ring is free; returns where the ring stands then.

@@ -129,6 +129,10 @@ static LogicalResult verifyQuantized(Operation *op, Value x, Value values,
 }
 
 LogicalResult QuantizeOp::verify() {
+  if (getMaxima() &&
+      failed(verifySameSize(*this, "the rows of the maxima", rows(getMaxima()),
+                            "the rows of x", rows(getX()))))
+    return failure();
   return verifyQuantized(*this, getX(), getValues(), getScales(),
                          columns(getX()));
 }
@@ -227,6 +231,24 @@ LogicalResult MatmulOp::verify() {
                          << getN();
   if (getSiluMul() && getResidual())
     return emitOpError() << "expects no residual with silu_mul";
+  // C12
+  if (getMaxima()) {
+    fastgemm::ScheduleAttr schedule = getScheduleAttr();
+    if (!schedule || schedule.getPath() != fastgemm::Path::Wgmma ||
+        schedule.getCtas() > 0)
+      return emitOpError()
+             << "expects a schedule of path wgmma without ctas with maxima";
+    if (getN() % 4 != 0)
+      return emitOpError() << "expects N of a multiple of 4 with maxima, got "
+                           << getN();
+    if (failed(verifySameSize(*this, "the rows of the maxima",
+                              rows(getMaxima()), "the result's rows",
+                              rows(getResult()))) ||
+        failed(verifySameSize(
+            *this, "the columns of the maxima", columns(getMaxima()),
+            "the warps of a row of tiles", getMaximaColumns())))
+      return failure();
+  }
   return verifyGroups(*this);
 }
 
@@ -374,38 +396,79 @@ static LogicalResult verifyCacheUser(OpTy op, Value queries) {
                         op.getHeads() * cache.headDim);
 }
 
-LogicalResult RopeAppendOp::verify() {
-  if (failed(verifyCacheUser(*this, getQueries())))
+/// What rotates queries and keys: `queries` are those that come out of it, or
+/// what has their shape.
+template <typename OpTy>
+static LogicalResult verifyRotation(OpTy op, Value queries) {
+  if (failed(verifyCacheUser(op, queries)))
     return failure();
-  CacheShape cache(getCache());
-  int64_t queryWidth = getHeads() * cache.headDim;
+  CacheShape cache(op.getCache());
+  int64_t queryWidth = op.getHeads() * cache.headDim;
   int64_t keyWidth = cache.kvHeads * cache.headDim;
   SmallVector<int64_t> widths;
-  if (getInputs().size() == 1)
+  if (op.getInputs().size() == 1)
     widths = {queryWidth + 2 * keyWidth};
-  else if (getInputs().size() == 3)
+  else if (op.getInputs().size() == 3)
     widths = {queryWidth, keyWidth, keyWidth};
   else
-    return emitOpError()
+    return op.emitOpError()
            << "expects queries, keys and values as one or three tensors, got "
-           << getInputs().size();
-  for (auto [input, width] : llvm::zip_equal(getInputs(), widths))
-    if (failed(verifySameSize(*this, "the columns of an input", columns(input),
+           << op.getInputs().size();
+  for (auto [input, width] : llvm::zip_equal(op.getInputs(), widths))
+    if (failed(verifySameSize(op, "the columns of an input", columns(input),
                               "those that the heads need", width)) ||
-        failed(verifySameSize(*this, "the rows of an input", rows(input),
-                              "the rows of the queries", rows(getQueries()))))
+        failed(verifySameSize(op, "the rows of an input", rows(input),
+                              "the rows of the queries", rows(queries))))
       return failure();
-  if (static_cast<bool>(getQueryNorm()) != static_cast<bool>(getKeyNorm()) ||
-      static_cast<bool>(getQueryNorm()) != getEpsilon().has_value())
-    return emitOpError() << "expects the norms of queries and keys and an "
-                            "epsilon, or none of the three";
-  for (Value norm : {getQueryNorm(), getKeyNorm()})
+  if (static_cast<bool>(op.getQueryNorm()) !=
+          static_cast<bool>(op.getKeyNorm()) ||
+      static_cast<bool>(op.getQueryNorm()) != op.getEpsilon().has_value())
+    return op.emitOpError() << "expects the norms of queries and keys and an "
+                               "epsilon, or none of the three";
+  for (Value norm : {op.getQueryNorm(), op.getKeyNorm()})
     if (norm &&
-        failed(verifySameSize(*this, "the size of a norm's weight", rows(norm),
+        failed(verifySameSize(op, "the size of a norm's weight", rows(norm),
                               "the head dimension", cache.headDim)))
       return failure();
-  return verifySameSize(*this, "the columns of the table", columns(getTable()),
+  return verifySameSize(op, "the columns of the table", columns(op.getTable()),
                         "the head dimension", cache.headDim);
+}
+
+LogicalResult RopeAppendOp::verify() {
+  return verifyRotation(*this, getQueries());
+}
+
+/// Chunks of 256 positions in the pages of one sequence.
+static int64_t chunksOf(Value pageTable, const CacheShape &cache) {
+  int64_t positions = columns(pageTable) * cache.pageTokens;
+  return (positions + kAttentionChunk - 1) / kAttentionChunk;
+}
+
+/// CTAs share chunks.
+template <typename OpTy>
+static LogicalResult verifySplits(OpTy op, int64_t chunks) {
+  if (auto splits = static_cast<int32_t>(op.getSplits());
+      splits < 1 || splits > chunks)
+    return op.emitOpError()
+           << "expects 1 to " << chunks
+           << " splits, as many as there are chunks, got " << splits;
+  return success();
+}
+
+LogicalResult DecodeAttentionOp::verify() {
+  if (failed(verifyRotation(*this, getResult())))
+    return failure();
+  CacheShape cache(getCache());
+  if (int64_t group = getHeads() / cache.kvHeads; group > kMaxGroup)
+    return emitOpError() << "expects at most " << kMaxGroup
+                         << " heads to share a KV head, got " << group;
+  if (failed(verifySameSize(*this, "the rows of the maxima", rows(getMaxima()),
+                            "the result's rows", rows(getResult()))) ||
+      failed(verifySameSize(*this, "the columns of the maxima",
+                            columns(getMaxima()), "the number of KV heads",
+                            cache.kvHeads)))
+    return failure();
+  return verifySplits(*this, chunksOf(getPageTable(), cache));
 }
 
 LogicalResult AttentionOp::verify() {
@@ -455,22 +518,15 @@ LogicalResult AttentionChunksOp::verify() {
   CacheShape cache(getCache());
   ArrayRef<int64_t> shape =
       cast<ShapedType>(getChunkValues().getType()).getShape();
-  int64_t positions = columns(getPageTable()) * cache.pageTokens;
   if (failed(verifySameSize(*this, "the heads of the chunks", shape[1],
                             "the number of heads", getHeads())) ||
       failed(verifySameSize(*this, "the number of chunks", shape[2],
                             "the chunks of a sequence's pages",
-                            (positions + kAttentionChunk - 1) /
-                                kAttentionChunk)) ||
+                            chunksOf(getPageTable(), cache))) ||
       failed(verifySameSize(*this, "the size of a chunk's row", shape[3],
                             "the head dimension", cache.headDim)))
     return failure();
-  if (auto splits = static_cast<int32_t>(getSplits());
-      splits < 1 || splits > shape[2])
-    return emitOpError() << "expects 1 to " << shape[2]
-                         << " splits, as many as there are chunks, got "
-                         << splits;
-  return success();
+  return verifySplits(*this, shape[2]);
 }
 
 /// The result of merging, [tokens, heads x d].

@@ -103,6 +103,23 @@ func.func @attention_chunks(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %s: tensor<
   return
 }
 
+// CHECK-LABEL: func.func @decode_attention
+// CHECK: odyssey.decode_attention %{{.*}} table %{{.*}} at %{{.*}}, %{{.*}}, %{{.*}} cache %{{.*}} layer %{{.*}} heads 8 scale = 0.353553385 splits 2 : (tensor<?x128xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x8xi32>, memref<5x8x2x4x64x8xf16> -> tensor<?x64xf16>, tensor<?x4xf32>
+// CHECK: odyssey.decode_attention {{.*}} splits 1 norm %{{.*}}, %{{.*}} epsilon = 9.99999997E-7 : {{.*}}, memref<5x8x2x4x64x8xf16>, tensor<8xf16>, tensor<8xf16> -> tensor<?x64xf16>, tensor<?x4xf32>
+// CHECK: odyssey.quantize %{{.*}} maxima %{{.*}} : tensor<?x64xf16>, tensor<?x4xf32> -> tensor<?x64xi8>, tensor<?xf32>
+func.func @decode_attention(%qkv: tensor<?x128xf16>, %t: tensor<128x8xf32>, %p: tensor<?xi32>, %s: tensor<?xi32>,
+                            %pages: tensor<1x8xi32>, %kv: memref<5x8x2x4x64x8xf16>, %layer: i32, %w: tensor<8xf16>) {
+  %o, %max = odyssey.decode_attention %qkv table %t at %p, %s, %pages cache %kv layer %layer heads 8 scale = 0.35355339 splits 2
+      : (tensor<?x128xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x8xi32>, memref<5x8x2x4x64x8xf16>
+      -> tensor<?x64xf16>, tensor<?x4xf32>
+  %n, %nmax = odyssey.decode_attention %qkv table %t at %p, %s, %pages cache %kv layer %layer heads 8 scale = 0.35355339 splits 1
+      norm %w, %w epsilon = 1.0e-6
+      : (tensor<?x128xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x8xi32>, memref<5x8x2x4x64x8xf16>,
+        tensor<8xf16>, tensor<8xf16> -> tensor<?x64xf16>, tensor<?x4xf32>
+  %x, %xs = odyssey.quantize %o maxima %max : tensor<?x64xf16>, tensor<?x4xf32> -> tensor<?x64xi8>, tensor<?xf32>
+  return
+}
+
 // CHECK-LABEL: func.func @launch
 // CHECK: odyssey.launch @kernels::@add_64(%{{.*}}, %{{.*}}) : (tensor<?x64xf16>, tensor<?x64xf16>) -> tensor<?x64xf16>
 func.func @launch(%a: tensor<?x64xf16>) -> tensor<?x64xf16> {

@@ -307,6 +307,25 @@ TEST_P(Attention, RowsWithoutATokenAreZerosAndAppendNothing) {
   EXPECT_EQ(step(run(0, 5, 6)), step(run(1, 5, 6)));
 }
 
+TEST_P(Attention, StepsOfOneTokenGiveTheSameBits) {
+  // Over the border of a page; rotation, append and attention are one kernel.
+  auto whole = step(run(0, 0, 70));
+  ASSERT_EQ(whole.size(), 70u);
+  inputs[1] = inputs[0];
+  step(run(1, 0, 62));
+  for (int32_t position = 62; position < 66; ++position)
+    EXPECT_EQ(step({{1, position}}), decltype(whole){whole[position]});
+  // A step without a token gives zeros and appends nothing.
+  auto nothing = step({{1, -1}});
+  ASSERT_EQ(nothing.size(), 1u);
+  EXPECT_EQ(nothing[0], std::vector<uint16_t>(whole[0].size(), 0));
+  EXPECT_EQ(step({{1, 66}}), decltype(whole){whole[66]});
+  // What they appended serves steps of many.
+  auto rest = step(run(1, 67, 70));
+  ASSERT_EQ(rest.size(), 3u);
+  EXPECT_EQ(rest[2], whole[69]);
+}
+
 class LongAttention : public Attention {};
 
 TEST_P(LongAttention, AllWaysToSplitTheKvLengthGiveTheSameBits) {

@@ -216,6 +216,77 @@ TEST(Matmul, SiluMul) {
   checkSiluMul(172, 576, {1, 9, 130}, "sm_90a");
 }
 
+/// A gated feed-forward layer whose step of one token quantizes in the second
+/// product, of which every CTA knows the greatest magnitude from the first one:
+/// against steps of more tokens, which have a kernel for it.
+void checkFeedForward(int64_t f, int64_t k, const std::string &upSchedule,
+                      const std::string &downSchedule) {
+  SCOPED_TRACE("F = " + std::to_string(f) + ", K = " + std::to_string(k));
+  std::string F = std::to_string(f), K = std::to_string(k),
+              N = std::to_string(2 * f);
+  std::string x = "tensor<?x" + K + "xf16>", a = "tensor<?x" + F + "xf16>";
+  std::mt19937 random(static_cast<unsigned>(3 * f + k));
+  CompiledModule module(
+      "func.func @main(%x: " + x + ") -> " + x +
+          " {\n%w = odyssey.weight \"w\" : tensor<" + N + "x" + K +
+          "xi4>\n%s = odyssey.weight \"s\" : tensor<" + N +
+          "xf32>\n%v = odyssey.weight \"v\" : tensor<" + K + "x" + F +
+          "xi4>\n%t = odyssey.weight \"t\" : tensor<" + K +
+          "xf32>\n%q, %qs = odyssey.quantize %x : " + x + " -> tensor<?x" + K +
+          "xi8>, tensor<?xf32>\n%a = odyssey.matmul %q scale %qs, %w scale %s "
+          "silu_mul" +
+          upSchedule + " : (tensor<?x" + K + "xi8>, tensor<?xf32>, tensor<" +
+          N + "x" + K + "xi4>, tensor<" + N + "xf32>) -> " + a +
+          "\n%r, %rs = odyssey.quantize %a : " + a + " -> tensor<?x" + F +
+          "xi8>, tensor<?xf32>\n%y = odyssey.matmul %r scale %rs, %v scale %t "
+          "residual %x" +
+          downSchedule + " : (tensor<?x" + F + "xi8>, tensor<?xf32>, tensor<" +
+          K + "x" + F + "xi4>, tensor<" + K + "xf32>, " + x + ") -> " + x +
+          "\nreturn %y : " + x + "\n}\n",
+      {{"w",
+        tensor(ElementType::I8, {2 * f, k}, randomWeights(random, 2 * f * k))},
+       {"s", tensor(ElementType::F32, {2 * f}, randomScales(random, 2 * f))},
+       {"v", tensor(ElementType::I8, {k, f}, randomWeights(random, f * k))},
+       {"t", tensor(ElementType::F32, {k}, randomScales(random, k))}},
+      "sm_90a");
+  constexpr int64_t tokens = 5;
+  std::vector<uint16_t> rows = randomHalves(random, tokens * k);
+  // One token of zeros: its activation is zeros as well.
+  std::fill(rows.begin() + 2 * k, rows.begin() + 3 * k, 0);
+  std::vector<HostTensor> together =
+      module.run("main", {tensor(ElementType::F16, {tokens, k}, rows)});
+  ASSERT_EQ(together.size(), 1u);
+  std::vector<uint16_t> expected = elements<uint16_t>(together[0]);
+  for (int64_t token = 0; token < tokens; ++token) {
+    SCOPED_TRACE("token " + std::to_string(token));
+    auto of = [&](const std::vector<uint16_t> &all) {
+      return std::vector<uint16_t>(all.begin() + token * k,
+                                   all.begin() + (token + 1) * k);
+    };
+    std::vector<HostTensor> alone =
+        module.run("main", {tensor(ElementType::F16, {1, k}, of(rows))});
+    ASSERT_EQ(alone.size(), 1u);
+    EXPECT_EQ(elements<uint16_t>(alone[0]), of(expected));
+  }
+}
+
+TEST(Matmul, FeedForwardOfOneToken) {
+  auto schedule = [](const std::string &channels, const std::string &warps,
+                     const std::string &rest) {
+    return " schedule <path = wgmma, channels = " + channels +
+           ", tokens = 8, k = 128, channel_warps = " + warps +
+           ", token_warps = 1, stages = 2" + rest + ">";
+  };
+  // As they are chosen; parts of K that end inside the row, a last tile of
+  // channels that is not full, more maxima than a warp has lanes; two
+  // warpgroups, the second of which has no channels in the last tile.
+  checkFeedForward(344, 128, "", "");
+  checkFeedForward(1112, 192, schedule("128", "4", ""),
+                   schedule("128", "4", ", split_k = 4"));
+  checkFeedForward(192, 320, schedule("256", "8", ", split_k = 2"),
+                   schedule("256", "8", ""));
+}
+
 TEST(Matmul, OtherTargets) {
   checkProduct(172, 192, {1, 50}, {.target = "sm_86"});
   checkProduct(172, 192, {1, 50}, {.target = "sm_89"});

@@ -32,6 +32,9 @@ inline constexpr llvm::StringLiteral kBucketAttrName = "odyssey.bucket";
 /// Attribute of a product: the operation that quantizes its activations belongs
 /// into its kernel.
 inline constexpr llvm::StringLiteral kPrologueAttrName = "odyssey.prologue";
+/// Attribute of a product of the path wgmma: how many stages of weights, behind
+/// those of its ring, each CTA asks the L2 cache for when it begins.
+inline constexpr llvm::StringLiteral kPrefetchAttrName = "odyssey.prefetch";
 /// Argument and result attribute: the name of an input, output or state.
 inline constexpr llvm::StringLiteral kNameAttrName = "odyssey.name";
 /// The `gpu.module` that holds all kernels.

@@ -1,0 +1,100 @@
+//===- RotaryHead.cpp - Rotary embedding of one head ----------------------===//
+
+#include "RotaryHead.h"
+
+using namespace mlir;
+using namespace odyssey;
+using namespace odyssey::conversion;
+
+Pair conversion::rotated(KernelBuilder &k, Pair pair, Val index, Val angles,
+                         int64_t half) {
+  Val angle = k.offset(angles, index << 2);
+  Val cosine = k.load(k.f32(), angle);
+  Val sine = k.load(k.f32(), k.offset(angle, half * 4));
+  return {k.toF16(pair.low * cosine - pair.high * sine),
+          k.toF16(pair.high * cosine + pair.low * sine)};
+}
+
+void conversion::storePair(KernelBuilder &k, Pair pair, Val index, Val to,
+                           int64_t half) {
+  Val target = k.offset(to, index << 1);
+  k.store(pair.low, target);
+  k.store(pair.high, k.offset(target, half * 2));
+}
+
+void WarpHead::forEach(llvm::function_ref<void(Pair &, Val)> body) {
+  for (auto [round, pair] : llvm::enumerate(pairs)) {
+    Val index = lane + round * 32;
+    if ((static_cast<int64_t>(round) + 1) * 32 <= half)
+      body(pair, index);
+    else
+      k.ifThen(index < half, [&, &pair = pair] { body(pair, index); });
+  }
+}
+
+void WarpHead::map(llvm::function_ref<Pair(Pair, Val)> body) {
+  for (auto [round, pair] : llvm::enumerate(pairs)) {
+    Val index = lane + round * 32;
+    Pair old = pair;
+    pair.low = inHead(index, round, [&] { return body(old, index).low; });
+    pair.high = inHead(index, round, [&] { return body(old, index).high; });
+  }
+}
+
+void WarpHead::load(Val from) {
+  pairs.clear();
+  for (int64_t round = 0; round * 32 < half; ++round) {
+    Val index = lane + round * 32;
+    auto element = [&](int64_t offset) {
+      return inHead(index, round, [&] {
+        return k.toF32(k.load(k.f16(), k.offset(from, (index << 1) + offset)));
+      });
+    };
+    pairs.push_back({element(0), element(half * 2)});
+  }
+}
+
+void WarpHead::normalize(Val weight, float epsilon) {
+  Val sum = k.constantF32(0.0f);
+  for (Pair &pair : pairs) {
+    sum = sum + pair.low * pair.low;
+    sum = sum + pair.high * pair.high;
+  }
+  Val mean = k.warpReduce(sum, Reduction::Sum) /
+             k.constantF32(static_cast<float>(2 * half));
+  Val r = k.constantF32(1.0f) / k.sqrt(mean + k.constantF32(epsilon));
+  map([&](Pair pair, Val index) {
+    auto normalized = [&](Val x, int64_t offset) {
+      Val w = k.toF32(k.load(k.f16(), k.offset(weight, (index << 1) + offset)));
+      // As if it had been stored in between.
+      return k.toF32(k.toF16(x * r * w));
+    };
+    return Pair{normalized(pair.low, 0), normalized(pair.high, half * 2)};
+  });
+}
+
+void WarpHead::rotate(Val angles) {
+  map([&](Pair pair, Val index) {
+    Pair result = rotated(k, pair, index, angles, half);
+    return Pair{k.toF32(result.low), k.toF32(result.high)};
+  });
+}
+
+void WarpHead::storeInt8(Val to, Val scale) {
+  Val largest = k.constantF32(0.0f);
+  for (Pair &pair : pairs)
+    largest = k.maxF(largest, k.maxF(k.absF(pair.low), k.absF(pair.high)));
+  largest = k.warpReduce(largest, Reduction::Max);
+  Val zero = k.constantF32(0.0f), range = k.constantF32(127.0f);
+  Val factor = k.select(largest == zero, zero, range / largest);
+  forEach([&](Pair &pair, Val index) {
+    auto store = [&](Val x, int64_t offset) {
+      Val q = k.roundToI8(x * factor);
+      k.store(k.val(k.create<arith::TruncIOp>(k.i8(), q.value)),
+              k.offset(to, index + offset));
+    };
+    store(pair.low, 0);
+    store(pair.high, half);
+  });
+  k.ifThen(lane == 0, [&] { k.store(largest / range, scale); });
+}

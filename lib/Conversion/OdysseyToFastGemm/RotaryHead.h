@@ -1,0 +1,66 @@
+//===- RotaryHead.h - Rotary embedding of one head --------------*- C++ -*-===//
+//
+// What the kernels that rotate queries and keys share. Heads are rotated in
+// pairs (i, i + d/2) by the token's position (docs/numerics.md, N21). A head in
+// a warp is held as lane i having the pairs i, i + 32, ..., so that the order
+// of its sum of squares depends on the head dimension alone.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef ODYSSEY_LIB_CONVERSION_ODYSSEYTOFASTGEMM_ROTARYHEAD_H
+#define ODYSSEY_LIB_CONVERSION_ODYSSEYTOFASTGEMM_ROTARYHEAD_H
+
+#include "KernelBuilder.h"
+
+namespace odyssey::conversion {
+
+/// One pair of a head: elements i and i + d/2, widened.
+struct Pair {
+  Val low, high;
+};
+
+/// Rotates the pair `index` by the angle that stands at `angles`, the token's
+/// row of the table, and rounds it to fp16.
+Pair rotated(KernelBuilder &k, Pair pair, Val index, Val angles, int64_t half);
+
+/// Stores a pair of fp16 to the head at `to`.
+void storePair(KernelBuilder &k, Pair pair, Val index, Val to, int64_t half);
+
+/// One head of 2 * `half` elements in the registers of a warp.
+class WarpHead {
+public:
+  WarpHead(KernelBuilder &k, int64_t half)
+      : k(k), half(half), lane(k.threadIndex() & 31) {}
+
+  void load(Val from);
+  void normalize(Val weight, float epsilon);
+  void rotate(Val angles);
+  void storeF16(Val to) {
+    forEach([&](Pair &pair, Val index) {
+      storePair(k, {k.toF16(pair.low), k.toF16(pair.high)}, index, to, half);
+    });
+  }
+  /// As 8-bit integers (N7), and their scale.
+  void storeInt8(Val to, Val scale);
+
+private:
+  /// Runs `body` for each of the lane's pairs inside the head.
+  void forEach(llvm::function_ref<void(Pair &, Val)> body);
+  /// `value` where the pair is inside the head, else 0.
+  Val inHead(Val index, int64_t round, llvm::function_ref<Val()> value) {
+    if ((round + 1) * 32 <= half)
+      return value();
+    return k.ifElse(index < half, value, [&] { return k.constantF32(0.0f); });
+  }
+  /// Replaces the pairs by what `body` makes of them, element for element.
+  void map(llvm::function_ref<Pair(Pair, Val)> body);
+
+  KernelBuilder &k;
+  int64_t half;
+  Val lane;
+  llvm::SmallVector<Pair> pairs;
+};
+
+} // namespace odyssey::conversion
+
+#endif // ODYSSEY_LIB_CONVERSION_ODYSSEYTOFASTGEMM_ROTARYHEAD_H
