@@ -10,8 +10,8 @@ PATTERN, as a shell matches files ('SmolLM2*lwc'); --list prints the rows' names
 --reference measures perplexity on the W4A8 reference instead, which takes less time; where a bundle has been measured,
 that counts.
 
-With --page, the results so far go to quantization-results.json beside the page and, as tables, between the page's lines
-`<!-- table: NAME -->` and `<!-- end -->`.
+With --page, the results so far go to quantization-results.json beside the page, which keeps those of other rows, and, as
+tables, between the page's lines `<!-- table: NAME -->` and `<!-- end -->`.
 """
 
 import argparse
@@ -133,8 +133,22 @@ def result_file(row, args, reference):
     return os.path.join(args.work, row.name + (".reference.json" if reference else ".json"))
 
 
+def results_file(page):
+    return os.path.join(os.path.dirname(page), "quantization-results.json")
+
+
+def known_results(args):
+    """What the page has already, by the rows' names."""
+    if not args.page or not os.path.exists(results_file(args.page)):
+        return {}
+    with open(results_file(args.page), encoding="utf-8") as file:
+        return json.load(file)
+
+
 def read_results(rows, args):
-    results = {}
+    """What the page has already, and above that what is in the work folder."""
+    known = known_results(args)
+    results = {row.name: known[row.name] for row in rows if row.name in known}
     for row in rows:
         for reference in (True, False):
             path = result_file(row, args, reference)
@@ -200,8 +214,7 @@ def write_page(rows, results, page):
         text = re.sub(pattern, lambda _: f"{begin}\n{body}\n\n<!-- end -->", text, flags=re.DOTALL)
     with open(page, "w", encoding="utf-8") as file:
         file.write(text)
-    beside = os.path.join(os.path.dirname(page), "quantization-results.json")
-    with open(beside, "w", encoding="utf-8") as file:
+    with open(results_file(page), "w", encoding="utf-8") as file:
         json.dump(results, file, indent=1)
         file.write("\n")
 
@@ -218,12 +231,12 @@ def main():
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--reference", action="store_true")
     args = parser.parse_args()
-    rows = all_rows([int(group) for group in args.groups.split(",") if group])
-    if not args.smollm2:
-        rows = [row for row in rows if row.model != "SmolLM2-135M"]
+    groups = {int(group) for group in args.groups.split(",") if group}
+    groups |= {result["group_size"] for result in known_results(args).values()} - {0}
+    rows = all_rows(sorted(groups, reverse=True))
     os.makedirs(args.work, exist_ok=True)
     for row in rows:
-        if not fnmatch.fnmatchcase(row.name, args.only):
+        if not fnmatch.fnmatchcase(row.name, args.only) or (row.model == "SmolLM2-135M" and not args.smollm2):
             continue
         if args.list:
             print(row.name)
