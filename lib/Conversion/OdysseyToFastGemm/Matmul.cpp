@@ -174,6 +174,10 @@ private:
   SmallVector<Val> sumUp(const Segment &segment);
   void epilogue(const Segment &segment, ArrayRef<Val> sums);
   int64_t sumCount() const { return shape.blocks * shape.tokenBlocks; }
+  /// All threads. Behind the last stage nobody reads the ring.
+  SummingThreads summingThreads() {
+    return {shape.threads, [this] { k.barrier(); }, k.shared()};
+  }
 
   KernelBuilder &k;
   const MatmulShape &shape;
@@ -498,7 +502,7 @@ void MatmulEmitter::emit() {
 
 void MatmulEmitter::emitSplitK() {
   int64_t splits = shape.schedule.getSplitK();
-  PartialSums partials(k, shape.threads, sumCount(), /*slotsPerCta=*/1);
+  PartialSums partials(k, summingThreads(), sumCount(), /*slotsPerCta=*/1);
   Val self = k.blockIndex(2);
   Val from = self * shape.kTiles / splits;
   Val to = (self + 1) * shape.kTiles / splits;
@@ -511,38 +515,15 @@ void MatmulEmitter::emitSplitK() {
                    [&](ArrayRef<Val> total) { epilogue(segment, total); });
 }
 
-/// `total` stages divided among `ctas` CTAs: the first total % ctas of them
-/// have one more than the others.
-struct StreamParts {
-  StreamParts(KernelBuilder &k, Val total, int64_t ctas)
-      : k(k), each(total / ctas), more(total % ctas) {}
-
-  /// The first stage of a CTA.
-  Val begin(Val cta) { return cta * each + k.min(cta, more); }
-  /// The CTA that has a stage.
-  Val ownerOf(Val stage) {
-    Val inLonger = more * (each + 1);
-    // Where `each` is 0, only the longer parts have any.
-    Val divisor = k.select(each == 0, k.constant(1), each);
-    return k.select(stage < inLonger, stage / (each + 1),
-                    more + (stage - inLonger) / divisor);
-  }
-
-  KernelBuilder &k;
-  Val each, more;
-};
-
 void MatmulEmitter::emitStreamK() {
-  // A CTA may leave the sums of two tiles: slot 2c of a tile that it does not
-  // begin, slot 2c + 1 of one that it begins and does not end.
-  PartialSums partials(k, shape.threads, sumCount(), /*slotsPerCta=*/2);
+  PartialSums partials(k, summingThreads(), sumCount(),
+                       StreamParts::kSlotsPerCta);
   Val tokenTiles = (k.tokens() + (shape.tokens - 1)) / shape.tokens;
   Val kTiles = k.constant(shape.kTiles), cta = k.blockIndex(0);
-  StreamParts parts(k, tokenTiles * (shape.channelTiles * shape.kTiles),
-                    shape.schedule.getStreamK());
+  StreamParts parts(k, tokenTiles * shape.channelTiles, shape.channelTiles,
+                    shape.kTiles, shape.schedule.getStreamK());
   Val begin = parts.begin(cta), end = parts.begin(cta + 1);
-  Val firstTile = begin / kTiles;
-  Val tilesEnd = k.select(begin < end, (end - 1) / kTiles + 1, firstTile);
+  Val firstTile = begin / kTiles, tilesEnd = (end - 1) / kTiles + 1;
   k.loop(firstTile, tilesEnd, k.constant(1), {}, [&](Val tile, ArrayRef<Val>) {
     Val tileBegin = tile * shape.kTiles, tileEnd = tileBegin + shape.kTiles;
     Val from = k.select(begin < tileBegin, tileBegin, begin);
@@ -552,23 +533,9 @@ void MatmulEmitter::emitStreamK() {
     // Shared memory is still being read for the tile before.
     k.barrier();
     SmallVector<Val> sums = sumUp(segment);
-
-    Val firstCta = parts.ownerOf(tileBegin),
-        lastCta = parts.ownerOf(tileEnd - 1);
-    auto slotOf = [&](Val other) {
-      Val slot = (firstCta + other) << 1;
-      return k.select(other == 0, slot + 1, slot);
-    };
-    auto finish = [&](ArrayRef<Val> total) { epilogue(segment, total); };
-    Val whole = firstCta == lastCta;
-    k.ifThen(whole, [&] { finish(sums); });
-    k.ifThen(whole ^ k.constant(1, k.i1()), [&] {
-      // No other tile that is shared begins in the same CTA: its number is the
-      // counter's.
-      partials.combine(
-          sums, {lastCta - firstCta + 1, cta - firstCta, firstCta, slotOf},
-          finish);
-    });
+    partials.combineIfShared(
+        sums, parts.shareOf(tile, cta),
+        [&](ArrayRef<Val> total) { epilogue(segment, total); });
     return SmallVector<Val>();
   });
 }
@@ -611,8 +578,10 @@ LogicalResult conversion::emitMatmul(KernelBuilder &k, graph::MatmulOp op) {
 
   MatmulEmitter(k, op, shape).emit();
   if (schedule.getStreamK() > 0)
-    k.finish({schedule.getStreamK(), 1, 1}, {0, 0, 0}, schedule.getThreads(),
-             op.getSharedBytes());
+    k.finish({StreamParts::ctaCount(shape.channelTiles, shape.kTiles,
+                                    schedule.getStreamK()),
+              1, 1},
+             {0, 0, 0}, schedule.getThreads(), op.getSharedBytes());
   else
     k.finish({shape.channelTiles, 1, schedule.getSplitK()},
              {0, schedule.getTokens(), 0}, schedule.getThreads(),
