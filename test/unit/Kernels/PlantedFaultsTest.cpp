@@ -4,12 +4,14 @@
 // barriers, fences, arrivals and addresses makes a kernel in which this one is
 // left out, or points out of bounds. The emulator has to report every one of
 // them: what is wrong, the kernel, the line and the thread or warp. What may be
-// left out is counted, with the reason.
+// left out is counted, with the reason. One kind does nothing that an emulator
+// could report, and has to show in the outputs.
 //
-// Two kinds of instructions are not tried, for the emulator gives them nothing
-// to do (docs/emulator.md): fence.mbarrier_init, since the CTAs of a cluster
-// share a host thread, and griddepcontrol, since launches run one after
-// another.
+// Three kinds of instructions are not tried. The emulator gives two of them
+// nothing to do (docs/emulator.md): fence.mbarrier_init, since the CTAs of a
+// cluster share a host thread, and griddepcontrol, since launches run one after
+// another. And bar.warp.sync stands in front of barriers only, for whole warps
+// to come there.
 //
 //===----------------------------------------------------------------------===//
 
@@ -31,6 +33,7 @@ namespace {
 
 /// What is left out, or for Address: what points elsewhere.
 enum class Fault {
+  CopyCommit,
   CopyWait,
   MbarrierWait,
   Barrier,
@@ -41,6 +44,8 @@ enum class Fault {
   WgmmaWait,
   Arrive,
   Initialisation,
+  Fence,
+  Counter,
   Address
 };
 
@@ -48,10 +53,12 @@ enum class Fault {
 struct FaultClass {
   Fault fault;
   const char *instruction;
+  /// Null where the outputs have to differ.
   const char *reports;
 };
 
 const FaultClass kClasses[] = {
+    {Fault::CopyCommit, "cp.async.commit_group", "asynchronous copy still"},
     {Fault::CopyWait, "cp.async.wait_group", "asynchronous copy still"},
     {Fault::MbarrierWait, "mbarrier.try_wait",
      "asynchronous copy still|asynchronous (read|write|operation)|race|"
@@ -59,7 +66,8 @@ const FaultClass kClasses[] = {
     {Fault::Barrier, "bar.sync",
      "race|not initialised|nobody has written|initialisation|mbarrier|"
      "asynchronous copy still"},
-    {Fault::ClusterArrive, "barrier.cluster.arrive", "deadlock|cluster"},
+    {Fault::ClusterArrive, "barrier.cluster.arrive",
+     "deadlock|cluster|nobody has written"},
     {Fault::ClusterWait, "barrier.cluster.wait",
      "cluster|nobody has written|race"},
     {Fault::WgmmaFence, "wgmma.fence", "wgmma.fence"},
@@ -67,6 +75,9 @@ const FaultClass kClasses[] = {
     {Fault::WgmmaWait, "wgmma.wait_group", "wgmma"},
     {Fault::Arrive, "mbarrier.arrive", "deadlock|byte count|asynchronous"},
     {Fault::Initialisation, "mbarrier.init", "not an mbarrier|initialised"},
+    {Fault::Fence, "fence.acq_rel", "race"},
+    // No CTA is the last one then, and nothing is stored.
+    {Fault::Counter, "atom.", nullptr},
 };
 
 const char *kAddressReports = "illegal|out of|no mbarrier|not an mbarrier|"
@@ -77,7 +88,8 @@ struct Mutant {
   size_t line;
   std::string text;
   std::string ptx;
-  std::string reports;
+  /// As in FaultClass.
+  const char *reports;
 };
 
 struct Kernel {
@@ -106,7 +118,7 @@ std::string join(const std::vector<std::string> &lines) {
 
 /// The mnemonic of a line, behind its guard; empty where it has none.
 std::string mnemonic(const std::string &line) {
-  static const std::regex pattern(R"(^\s*(?:@!?\S+\s+)?([a-z][\w.:]*)\s)");
+  static const std::regex pattern(R"(^\s*(?:@!?\S+\s+)?([a-z][\w.:]*)[\s;])");
   std::string text = line + " ";
   std::smatch match;
   return std::regex_search(text, match, pattern) ? match[1].str() : "";
@@ -135,9 +147,10 @@ constexpr int64_t kGlobalShift = -(60 << 10), kSharedShift = 256 << 10;
 std::vector<int64_t> shiftsOf(const std::string &name) {
   if (startsWith(name, "cp.async.bulk"))
     return {kSharedShift, kGlobalShift, kSharedShift};
-  if (startsWith(name, "cp.async.c"))
+  if (startsWith(name, "cp.async.ca.") || startsWith(name, "cp.async.cg."))
     return {kSharedShift, kGlobalShift};
-  if (startsWith(name, "ld.global") || startsWith(name, "st.global"))
+  if (startsWith(name, "ld.global") || startsWith(name, "st.global") ||
+      startsWith(name, "atom.global"))
     return {kGlobalShift};
   if (startsWith(name, "ld.shared") || startsWith(name, "st.shared") ||
       startsWith(name, "ldmatrix") || startsWith(name, "mbarrier."))
@@ -207,6 +220,17 @@ const char kOtherRegisters[] =
     "the wait between the halves of a stage: in PTX the two halves have "
     "registers of their own, and the next wait covers both. ptxas, which gives "
     "them the same ones, needs it",
+           kNextCommit[] =
+               "the commit between the halves of a stage: the next one commits "
+               "both, and the wait behind it covers both, as above",
+           kAllStart[] =
+               "the wait until all CTAs of a cluster have started: the "
+               "emulator starts them together",
+           kEarlyCount[] =
+               "the barrier between leaving sums and counting them: CTAs run "
+               "one after another, so that nobody comes too early for the sums",
+           kHostOrder[] =
+               "global memory has the order of the host, which is stronger",
            kLastStageFirst[] =
                "the last stage is not in the first round (WgmmaOneRound)",
            kOneStage[] = "there is one stage for each CTA (WgmmaSplit)";
@@ -255,16 +279,14 @@ protected:
   }
 
   /// Runs with the kernel's text replaced.
-  runtime::Status run(const std::string &ptx) {
+  runtime::Result<std::vector<HostTensor>> run(const std::string &ptx) {
     runtime::EmulatorOptions options;
     options.checkHazards = true;
     options.threads = 1;
     auto device = runtime::createEmulator(options);
     module->restart(
         std::make_shared<PatchingDevice>(std::move(*device), kernel.name, ptx));
-    auto outputs =
-        module->executor().run("main", std::vector<HostTensor>{input});
-    return outputs.ok() ? runtime::Status::success() : outputs.status();
+    return module->executor().run("main", std::vector<HostTensor>{input});
   }
 
   std::unique_ptr<CompiledModule> module;
@@ -273,18 +295,25 @@ protected:
 };
 
 TEST_P(PlantedFaults, AreReported) {
-  ASSERT_TRUE(run(join(kernel.lines)).ok());
+  auto right = run(join(kernel.lines));
+  ASSERT_TRUE(right.ok());
   std::map<std::string, int> unseen;
   std::vector<Mutant> mutants = mutantsOf(kernel);
   for (const Mutant &mutant : mutants) {
     SCOPED_TRACE("line " + std::to_string(mutant.line) + ": " + mutant.text);
-    runtime::Status status = run(mutant.ptx);
-    if (status.ok()) {
+    auto outputs = run(mutant.ptx);
+    if (!mutant.reports) {
+      ASSERT_TRUE(outputs.ok());
+      EXPECT_NE((*outputs)[0].data, (*right)[0].data);
+      continue;
+    }
+    if (outputs.ok()) {
       ++unseen[mnemonic(mutant.text)];
       if (!GetParam().unseen.count(mnemonic(mutant.text)))
         ADD_FAILURE() << "is not reported";
       continue;
     }
+    runtime::Status status = outputs.status();
     EXPECT_EQ(status.code(), StatusCode::DeviceFault);
     EXPECT_TRUE(isComplete(status.message(), kernel)) << status.message();
     EXPECT_TRUE(std::regex_search(status.message(), std::regex(mutant.reports)))
@@ -314,6 +343,8 @@ INSTANTIATE_TEST_SUITE_P(
                 "path = wgmma, channels = 128, tokens = 8, k = 128, "
                 "channel_warps = 4, token_warps = 1, stages = 2, split_k = 2",
                 {{"wgmma.wait_group.sync.aligned", {1, kOtherRegisters}},
+                 {"wgmma.commit_group.sync.aligned", {1, kNextCommit}},
+                 {"barrier.cluster.wait.aligned", {1, kAllStart}},
                  {kWeightCopy, {6, kLastStageFirst}}}},
         // One stage for each CTA: the last one, half of it, comes first.
         Product{"WgmmaOneRound",
@@ -324,6 +355,8 @@ INSTANTIATE_TEST_SUITE_P(
                 "path = wgmma, channels = 128, tokens = 8, k = 128, "
                 "channel_warps = 4, token_warps = 1, stages = 2, split_k = 2",
                 {{"wgmma.wait_group.sync.aligned", {1, kOtherRegisters}},
+                 {"wgmma.commit_group.sync.aligned", {1, kNextCommit}},
+                 {"barrier.cluster.wait.aligned", {1, kAllStart}},
                  {kWeightCopy, {9, kOneStage}},
                  {kActivationCopy, {3, kOneStage}},
                  {"mbarrier.init.shared.b64", {2, kOneStage}},
@@ -337,7 +370,19 @@ INSTANTIATE_TEST_SUITE_P(
                 "sm_90a",
                 "path = wgmma, channels = 256, tokens = 16, k = 128, "
                 "channel_warps = 8, token_warps = 1, stages = 2, ctas = 2",
-                {{"wgmma.wait_group.sync.aligned", {1, kOtherRegisters}}}}),
+                {{"wgmma.wait_group.sync.aligned", {1, kOtherRegisters}},
+                 {"wgmma.commit_group.sync.aligned", {1, kNextCommit}}}},
+        // Four tiles of four stages for three CTAs, two of which leave sums of
+        // two tiles.
+        Product{"MmaSyncStreamK",
+                100,
+                256,
+                20,
+                "sm_80",
+                "path = mma_sync, channels = 64, tokens = 16, k = 64, "
+                "channel_warps = 2, token_warps = 1, stages = 3, stream_k = 3",
+                {{"fence.acq_rel.gpu", {2, kHostOrder}},
+                 {"bar.sync", {1, kEarlyCount}}}}),
     [](const auto &info) { return std::string(info.param.name); });
 
 } // namespace
