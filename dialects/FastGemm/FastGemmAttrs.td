@@ -40,14 +40,15 @@ def FastGemm_ScheduleAttr : FastGemm_Attr<"Schedule", "schedule"> {
     | `stream_k` | CTAs | 0, or how many CTAs share the sums of all tiles (stream-K): each takes an equal part of all stages of all tiles, wherever tiles begin and end |
 
     Parts of a sum are exact 32-bit integers, so `split_k` and `stream_k` change
-    no bit of the result. At most one of them is used.
+    no bit of the result. At most one of them is used. With `stream_k` there are
+    fewer CTAs where else some would have no stage.
 
     The path `wgmma` has 1 or 2 consumer warpgroups of 128 channels each
     (`channel_warps` 4 or 8, `token_warps` 1), which multiply tiles of 64 channels
     by `tokens` tokens, one of the widths of `wgmma` up to 160, in stages of `k` =
     128; further warps issue the copies. There `split_k` is 1 to 8, the size of a
     cluster that shares a tile. `ctas` exists on that path only, without
-    `split_k`; `stream_k` on the path `mma_sync` only.
+    `split_k` and `stream_k`.
 
     Example:
 
@@ -56,6 +57,8 @@ def FastGemm_ScheduleAttr : FastGemm_Attr<"Schedule", "schedule"> {
                        channel_warps = 4, token_warps = 1, stages = 4>
     #fastgemm.schedule<path = wgmma, channels = 256, tokens = 128, k = 128,
                        channel_warps = 8, token_warps = 1, stages = 6, ctas = 132>
+    #fastgemm.schedule<path = wgmma, channels = 128, tokens = 128, k = 128,
+                       channel_warps = 4, token_warps = 1, stages = 6, stream_k = 128>
     ```
   }];
   let parameters = (ins
@@ -111,6 +114,11 @@ def FastGemm_ScheduleAttr : FastGemm_Attr<"Schedule", "schedule"> {
       int64_t share = (quads + getSplitK() - 1) / getSplitK();
       return getSplitK() * share * getConsumerThreads() * 16;
     }
+    /// Where consumers of the path `wgmma` learn whether their CTA is the last
+    /// one of a tile that several share.
+    int64_t getMailboxBytes() const {
+      return getPath() == Path::Wgmma && getStreamK() > 0 ? 16 : 0;
+    }
     /// Input channels that a row of multipliers in a stage serves, for groups of
     /// `groupSize`: the group, or a step of 64 where stages begin inside groups.
     int64_t getMultiplierSpan(int64_t groupSize) const {
@@ -123,12 +131,12 @@ def FastGemm_ScheduleAttr : FastGemm_Attr<"Schedule", "schedule"> {
       return getK() / getMultiplierSpan(groupSize) * getChannels() / 2;
     }
     /// Shared memory of a CTA in bytes: its stages, with the multipliers of groups
-    /// of `groupSize` input channels, and, on the path `wgmma`, the exchange and
-    /// two barriers of 8 bytes for each stage.
+    /// of `groupSize` input channels, and, on the path `wgmma`, the exchange, two
+    /// barriers of 8 bytes for each stage and the mailbox.
     int64_t getSharedBytes(int64_t groupSize = 0) const {
       int64_t bytes =
           getStages() * (getStageBytes() + getMultiplierBytes(groupSize)) +
-          getExchangeBytes();
+          getExchangeBytes() + getMailboxBytes();
       return getPath() == Path::MmaSync ? bytes : bytes + 16 * getStages();
     }
     /// Registers of 32 bits that one thread's accumulators take.

@@ -177,7 +177,8 @@ def Odyssey_MatmulOp : Odyssey_Op<"matmul", [Pure, AttrSizedOperandSegments]> {
     * (C10) A product with groups has no schedule of the path `wgmma`.
     * (C11) With `silu_mul`, `weights` have a multiple of 4 rows, and there is no
       `residual`.
-    * (C12) With `maxima`, the schedule is of the path `wgmma`, without `ctas`,
+    * (C12) With `maxima`, the schedule is of the path `wgmma`, without `ctas`
+      and `stream_k`,
       `weights` have a multiple of 4 rows, and `maxima` has the result's rows and
       `channel_warps` columns for each tile of channels.
 

@@ -226,9 +226,10 @@ def FusePrologues : Pass<"odyssey-fuse-prologues", "::mlir::ModuleOp"> {
   let summary = "let products of one token quantize it themselves";
   let description = [{
     In functions of the bucket of one token, an `odyssey.matmul` with a schedule
-    of path `wgmma` without `ctas` is marked `odyssey.prologue` where
-    `odyssey.quantize`, `odyssey.rms_norm_quantize`, `odyssey.silu_mul_quantize`
-    or `odyssey.attention_merge_quantize` makes its activations for it alone.
+    of path `wgmma` without `ctas` and `stream_k` is marked `odyssey.prologue`
+    where `odyssey.quantize`, `odyssey.rms_norm_quantize`,
+    `odyssey.silu_mul_quantize` or `odyssey.attention_merge_quantize` makes its
+    activations for it alone.
     `odyssey-outline-kernels` then puts both into one kernel, in which every CTA
     quantizes the token while the first weights are on their way. K is divisible
     by 8, and a CTA's part of the token fits beside its stages. An

@@ -29,7 +29,7 @@ bool odyssey::canQuantizeToken(fastgemm::ScheduleAttr schedule, int64_t k) {
   // With the stages of any schedule this fits into a multiprocessor.
   constexpr int64_t mostBytes = 32 * 1024;
   if (schedule.getPath() != fastgemm::Path::Wgmma || schedule.getCtas() > 0 ||
-      k % 8 != 0)
+      schedule.getStreamK() > 0 || k % 8 != 0)
     return false;
   int64_t tiles = fastgemm::SwizzledAttr::getTilesAlongK(k);
   int64_t own = (tiles + schedule.getSplitK() - 1) / schedule.getSplitK();

@@ -51,7 +51,8 @@ struct FusePrologues : odyssey::impl::FuseProloguesBase<FusePrologues> {
       return product.getMaxima();
     std::optional<fastgemm::ScheduleAttr> schedule = product.getSchedule();
     if (!schedule || schedule->getPath() != fastgemm::Path::Wgmma ||
-        schedule->getCtas() > 0 || product.getN() % 4 != 0)
+        schedule->getCtas() > 0 || schedule->getStreamK() > 0 ||
+        product.getN() % 4 != 0)
       return {};
     IRRewriter rewriter(product);
     auto maxima =

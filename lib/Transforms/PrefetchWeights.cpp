@@ -55,7 +55,7 @@ struct PrefetchWeights : odyssey::impl::PrefetchWeightsBase<PrefetchWeights> {
   static int64_t stagesAhead(graph::MatmulOp matmul, int64_t budget) {
     std::optional<fastgemm::ScheduleAttr> schedule = matmul.getSchedule();
     if (!schedule || schedule->getPath() != fastgemm::Path::Wgmma ||
-        schedule->getCtas() > 0)
+        schedule->getCtas() > 0 || schedule->getStreamK() > 0)
       return 0;
     int64_t tilesAlongK = fastgemm::SwizzledAttr::getTilesAlongK(matmul.getK());
     int64_t ofCta =

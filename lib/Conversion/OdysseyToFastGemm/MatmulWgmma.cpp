@@ -32,6 +32,9 @@
 // turn, through distributed shared memory. That one adds what the same thread
 // of all CTAs has sent, and stores: sums of integers, exact in any order.
 //
+// With stream_k (WgmmaStreamK.cpp), CTAs share the stages of all tiles equally,
+// and meet in global memory.
+//
 // For one token, the operation that quantizes it can be part of the kernel
 // (`odyssey-fuse-prologues`): every CTA's consumers quantize the token
 // themselves while the first weights are on their way, and keep what they need
@@ -246,6 +249,10 @@ void WgmmaEmitter::produceTile(const OutputTile &tile) {
 }
 
 void WgmmaEmitter::produce() {
+  if (isStream()) {
+    produceStream();
+    return;
+  }
   if (shape.schedule.getCtas() == 0) {
     produceTile(tileOfCta());
     return;
@@ -302,24 +309,31 @@ LogicalResult conversion::emitMatmulWgmma(KernelBuilder &k, graph::MatmulOp op,
            << schedule.getTokens() << " tokens on the path wgmma";
   auto ahead = op->getAttrOfType<IntegerAttr>(graph::kPrefetchAttrName);
   int64_t prefetch = ahead ? ahead.getInt() : 0;
-  if (prefetch < 0 || (prefetch > 0 && schedule.getCtas() > 0))
+  if (prefetch < 0 ||
+      (prefetch > 0 && (schedule.getCtas() > 0 || schedule.getStreamK() > 0)))
     return op.emitOpError()
            << "expects " << graph::kPrefetchAttrName
-           << " to be positive, in a product whose schedule has no ctas";
+           << " to be positive, in a product whose schedule has no ctas and no "
+              "stream_k";
   WgmmaShape shape(schedule, {op.getN(), op.getK(), packed.getChannels()},
                    op.getX().getDefiningOp(), prefetch,
                    static_cast<bool>(op.getMaxima()));
-  if (shape.producer && (schedule.getCtas() > 0 || op.getK() % 8 != 0))
+  if (shape.producer && (schedule.getCtas() > 0 || schedule.getStreamK() > 0 ||
+                         op.getK() % 8 != 0))
     return op.emitOpError()
-           << "expects a schedule without ctas and K divisible "
+           << "expects a schedule without ctas and stream_k, and K divisible "
               "by 8 in a kernel that quantizes its token";
   if (schedule.getSplitK() > shape.kTiles)
     return op.emitOpError()
            << "expects split_k to be at most the " << shape.kTiles
            << " stages of K, got " << schedule.getSplitK();
   WgmmaEmitter(k, op, shape).emit();
-  if (schedule.getCtas() > 0)
-    k.finish({schedule.getCtas(), 1, 1}, {0, 0, 0}, schedule.getThreads(),
+  int64_t walking = schedule.getCtas();
+  if (schedule.getStreamK() > 0)
+    walking = StreamParts::ctaCount(shape.channelTiles, shape.kTiles,
+                                    schedule.getStreamK());
+  if (walking > 0)
+    k.finish({walking, 1, 1}, {0, 0, 0}, schedule.getThreads(),
              shape.sharedBytes);
   else
     k.finish({shape.channelTiles * shape.splitK, 1, 1},

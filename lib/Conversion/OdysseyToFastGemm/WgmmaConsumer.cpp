@@ -79,11 +79,9 @@ WgmmaEmitter::waitForProducts(const Accumulators &sums) {
   return results;
 }
 
-/// Sums over this CTA's part of K, from zero; returns where the ring stands
-/// then.
-RingPosition WgmmaEmitter::sumTile(const RingPosition &start,
+RingPosition WgmmaEmitter::sumTile(Val first, Val last,
+                                   const RingPosition &start,
                                    Accumulators &sums) {
-  auto [first, last] = rangeOfK();
   auto waitFor = [&](const RingPosition &position) {
     k.create<fastgemm::BarrierWaitOp>(fullBarrier(position.slot).value,
                                       position.parity.value);
@@ -93,14 +91,13 @@ RingPosition WgmmaEmitter::sumTile(const RingPosition &start,
   SmallVector<Val> init = {start.slot, start.parity};
   init.append(sumCount, k.zeros(k.vec(4, k.i32())));
   init.append(loadWeights(start, 0));
-  Val begin = first, end = last;
   auto activationsOf = [&](Val kTile, Val slot) {
     return shape.producer ? k.offset(k.shared(shape.resident),
-                                     (kTile - begin) * shape.activationBytes)
+                                     (kTile - first) * shape.activationBytes)
                           : k.offset(k.shared(), slot * shape.stageBytes);
   };
   SmallVector<Val> result =
-      k.loop(first, end, k.constant(1), init,
+      k.loop(first, last, k.constant(1), init,
              [&](Val kTile, ArrayRef<Val> carried) -> SmallVector<Val> {
                RingPosition position = {carried[0], carried[1]};
                Accumulators running(carried.slice(2, sumCount));
@@ -115,7 +112,7 @@ RingPosition WgmmaEmitter::sumTile(const RingPosition &start,
                // Behind the last stage there is nothing to load: this one's
                // first half once more, which is there.
                RingPosition following = next(position);
-               Val more = kTile + 1 < end;
+               Val more = kTile + 1 < last;
                RingPosition source = {
                    k.select(more, following.slot, position.slot),
                    k.select(more, following.parity, position.parity)};
@@ -286,6 +283,10 @@ void WgmmaEmitter::consume() {
       k.shared(shape.weightsInStage),
       group * (kHalves * shape.packed.stepBytes()) +
           (warp & 3) * (kTilesOfGroup * layout::kBlockBytes) + (lane << 4));
+  if (isStream()) {
+    consumeStream();
+    return;
+  }
   bool persistent = shape.schedule.getCtas() > 0;
   if (persistent)
     k.waitForPrevious();
@@ -298,7 +299,8 @@ void WgmmaEmitter::consume() {
                                shape.channelTiles * warps);
     }
     Accumulators sums;
-    RingPosition end = sumTile(start, sums);
+    auto [first, last] = rangeOfK();
+    RingPosition end = sumTile(first, last, start, sums);
     // Scales of tokens come from the kernel in front.
     if (!persistent && !shape.producer)
       k.waitForPrevious();

@@ -1,7 +1,7 @@
 //===- WgmmaEmitter.h - Writes a product of the path wgmma ------*- C++ -*-===//
 //
-// What MatmulWgmma.cpp, which says how such a kernel works, and
-// WgmmaConsumer.cpp share.
+// What MatmulWgmma.cpp, which says how such a kernel works, WgmmaConsumer.cpp
+// and WgmmaStreamK.cpp share.
 //
 //===----------------------------------------------------------------------===//
 
@@ -9,6 +9,7 @@
 #define ODYSSEY_LIB_CONVERSION_ODYSSEYTOFASTGEMM_WGMMAEMITTER_H
 
 #include "Kernels.h"
+#include "PartialSums.h"
 #include "ProductEpilogue.h"
 
 #include "odyssey/Layout/PackedWeights.h"
@@ -42,7 +43,8 @@ struct WgmmaShape {
     residentTiles = producer ? (kTiles + splitK - 1) / splitK : 0;
     exchange = resident + residentTiles * activationBytes;
     barriers = exchange + schedule.getExchangeBytes();
-    scratch = barriers + 16 * stages;
+    mailbox = barriers + 16 * stages;
+    scratch = mailbox + schedule.getMailboxBytes();
     sharedBytes = scratch + (producer ? quantizedRowScratchBytes(producer) : 0);
     quads = tokens / ProductEpilogue::kChannels;
     share = (quads + splitK - 1) / splitK;
@@ -67,7 +69,7 @@ struct WgmmaShape {
   /// Where a stage's weights begin.
   int64_t weightsInStage;
   /// Shared memory offsets, and all of it.
-  int64_t resident, exchange, barriers, scratch, sharedBytes;
+  int64_t resident, exchange, barriers, mailbox, scratch, sharedBytes;
   /// Tiles of activations that a CTA keeps.
   int64_t residentTiles;
   /// A thread's groups of four channels of a token, and how many of them one
@@ -83,6 +85,11 @@ struct RingPosition {
 /// A tile of outputs.
 struct OutputTile {
   Val channels, tokens;
+};
+
+/// K tiles `first` to `last`, at least one, of the tile of that index.
+struct StreamSegment {
+  Val index, first, last;
 };
 
 class WgmmaEmitter {
@@ -148,13 +155,27 @@ private:
   Val descriptor(Val activations);
   void quantizeToken();
   void consumerBarrier();
-  RingPosition sumTile(const RingPosition &start, Accumulators &sums);
+  /// Sums over K tiles `first` to `last`, at least one, from zero; returns
+  /// where the ring stands then.
+  RingPosition sumTile(Val first, Val last, const RingPosition &start,
+                       Accumulators &sums);
   llvm::SmallVector<Val> quadOf(const Accumulators &sums, int64_t quad);
   /// Where this thread's quad `quad` belongs.
   Val channelOf(const OutputTile &tile);
   Val tokenOf(const OutputTile &tile, Val quad);
   void store(const OutputTile &tile, const Accumulators &sums);
   void exchangeAndStore(const OutputTile &tile, const Accumulators &sums);
+
+  // Stream-K.
+  bool isStream() const { return shape.schedule.getStreamK() > 0; }
+  StreamParts streamParts();
+  /// Runs `body` for what stages `from` to `to` of the row of all tiles are in
+  /// each tile; it returns where in the ring the next segment begins.
+  RingPosition forEachSegment(
+      Val from, Val to, const RingPosition &start,
+      llvm::function_ref<RingPosition(StreamSegment, RingPosition)> body);
+  void produceStream();
+  void consumeStream();
 
   KernelBuilder &k;
   const WgmmaShape &shape;

@@ -132,13 +132,13 @@ LogicalResult ScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError,
     return emitError() << "expects 2 to 8 stages, got " << stages;
   if (splitK < 1)
     return emitError() << "expects split_k to be at least 1, got " << splitK;
-  if (streamK < 0 || (streamK > 0 && path != Path::MmaSync))
-    return emitError()
-           << "expects stream_k of 0, or more on the path mma_sync, "
-              "got "
-           << streamK;
+  if (streamK < 0)
+    return emitError() << "expects stream_k to be at least 0, got " << streamK;
   if (splitK > 1 && streamK > 0)
     return emitError() << "expects at most one of split_k (" << splitK
+                       << ") and stream_k (" << streamK << ")";
+  if (ctas > 0 && streamK > 0)
+    return emitError() << "expects at most one of ctas (" << ctas
                        << ") and stream_k (" << streamK << ")";
   if (ctas < 0 || (ctas > 0 && (path != Path::Wgmma || splitK != 1)))
     return emitError()

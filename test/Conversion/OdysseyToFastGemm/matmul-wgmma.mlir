@@ -153,3 +153,66 @@ gpu.module @kernels {
     odyssey.return %y : tensor<?x384xf16>
   }
 }
+
+// -----
+
+// Stream-K: three CTAs for the stages of all tiles. A CTA may leave the sums of two
+// tiles: twice 128 x 8 of 4 bytes. The mailbox of 16 bytes stands behind the ring's
+// barriers. Consumers meet without the producer, at a barrier of their own.
+
+// CHECK-LABEL: gpu.func @stream_k
+// CHECK-SAME: %[[M:[a-z0-9]*]]: i32, %[[SCRATCH:[a-z0-9]*]]: !llvm.ptr<1>, %[[COUNTERS:[a-z0-9]*]]: !llvm.ptr<1>) kernel
+// CHECK-SAME: #fastgemm.launch<grid = [3, 1, 1], per_tokens = [0, 0, 0], block = 160, shared_bytes = 18480, scratch_bytes = 8192, counters = true>
+// CHECK-DAG: %[[ONE:.*]] = arith.constant 1 : i32
+// CHECK-DAG: %[[THREE:.*]] = arith.constant 3 : i32
+// CHECK-DAG: %[[CONSUMERS:.*]] = arith.constant 128 : i32
+// CHECK-DAG: %[[TRUE:.*]] = arith.constant true
+// Consumers leave nothing before the kernel in front has ended. The ring's position is
+// carried from tile to tile.
+// CHECK-NOT: llvm.store
+// CHECK: griddepcontrol.wait
+// CHECK: %{{.*}}:2 = scf.for
+// CHECK: %[[SUMS:.*]]:8 = scf.for
+// CHECK: scf.yield %{{.*}} : i32, i32, vector<4xi32>
+// CHECK: arith.muli %{{.*}}, %[[THREE]] : i32
+// CHECK: arith.muli %{{.*}}, %[[THREE]] : i32
+// CHECK: arith.divui
+// CHECK-NEXT: arith.subi
+// CHECK-NEXT: %[[COUNT:.*]] = arith.addi %{{.*}}, %[[ONE]] : i32
+// CHECK-NEXT: arith.subi
+// CHECK-NEXT: %[[ALONE:.*]] = arith.cmpi eq, %[[COUNT]], %[[ONE]] : i32
+// CHECK: %[[LAST:.*]] = scf.if %[[ALONE]] -> (i1) {
+// CHECK-NEXT: scf.yield %[[TRUE]] : i1
+// CHECK: llvm.store %[[SUMS]]#2, %{{.*}} : vector<4xi32>, !llvm.ptr<1>
+// CHECK: llvm.store %[[SUMS]]#3, %{{.*}} : vector<4xi32>, !llvm.ptr<1>
+// CHECK: nvvm.barrier id = %[[ONE]] number_of_threads = %[[CONSUMERS]]
+// CHECK: llvm.fence syncscope("device") acq_rel
+// CHECK: llvm.atomicrmw uinc_wrap %{{.*}} syncscope("device") monotonic : !llvm.ptr<1>, i32
+// CHECK-NEXT: llvm.fence syncscope("device") acq_rel
+// CHECK: llvm.store %{{.*}} : i32, !llvm.ptr<3>
+// CHECK: nvvm.barrier id = %[[ONE]] number_of_threads = %[[CONSUMERS]]
+// CHECK: llvm.load %{{.*}} : !llvm.ptr<3> -> i32
+// CHECK: scf.if %[[LAST]] {
+// CHECK: scf.for %{{.*}} = %[[ONE]] to %[[COUNT]] step %[[ONE]] iter_args(%{{.*}} = %[[SUMS]]#2, %{{.*}} = %[[SUMS]]#3)
+// CHECK-COUNT-2: llvm.load %{{.*}} {alignment = 16 : i64} : !llvm.ptr<1> -> vector<4xi32>
+// CHECK-COUNT-2: llvm.store %{{.*}} : vector<4xf16>, !llvm.ptr<1>
+// CHECK: scf.yield %[[SUMS]]#0, %[[SUMS]]#1 : i32, i32
+// The first round, weights and then activations, and the stages behind it.
+// CHECK: } else {
+// CHECK-NOT: fastgemm.barrier_wait
+// CHECK: nvvm.mbarrier.arrive.expect_tx
+// CHECK: nvvm.cp.async.bulk.shared.cluster.global
+// CHECK: griddepcontrol.wait
+// CHECK-NOT: nvvm.mbarrier.arrive.expect_tx
+// CHECK: nvvm.cp.async.bulk.shared.cluster.global
+// CHECK: fastgemm.barrier_wait
+// CHECK: nvvm.mbarrier.arrive.expect_tx
+// CHECK-COUNT-2: nvvm.cp.async.bulk.shared.cluster.global
+gpu.module @kernels {
+  odyssey.kernel @stream_k(%x: tensor<?x256xi8, #fastgemm.swizzled<tokens = 8>>, %xs: tensor<?xf32>, %w: tensor<256x256xi4, #fastgemm.packed<channels = 128>>, %ws: tensor<256xf32>) -> tensor<?x256xf16> attributes {fastgemm.dependent_launch, kind = "matmul"} {
+    %y = odyssey.matmul %x scale %xs, %w scale %ws
+        schedule <path = wgmma, channels = 128, tokens = 8, k = 128, channel_warps = 4, token_warps = 1, stages = 2, stream_k = 3>
+        : (tensor<?x256xi8, #fastgemm.swizzled<tokens = 8>>, tensor<?xf32>, tensor<256x256xi4, #fastgemm.packed<channels = 128>>, tensor<256xf32>) -> tensor<?x256xf16>
+    odyssey.return %y : tensor<?x256xf16>
+  }
+}

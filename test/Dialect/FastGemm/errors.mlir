@@ -30,7 +30,7 @@ func.func private @split() attributes {s = #fastgemm.schedule<path = mma_sync, c
 
 // -----
 
-// expected-error@+1 {{expects stream_k of 0, or more on the path mma_sync, got -1}}
+// expected-error@+1 {{expects stream_k to be at least 0, got -1}}
 func.func private @stream() attributes {s = #fastgemm.schedule<path = mma_sync, channels = 64, tokens = 8, k = 64, channel_warps = 2, token_warps = 1, stages = 2, stream_k = -1>}
 
 // -----
@@ -136,8 +136,13 @@ func.func private @wgmma_split() attributes {a = #fastgemm.schedule<path = wgmma
 
 // -----
 
-// expected-error@+1 {{expects stream_k of 0, or more on the path mma_sync, got 132}}
-func.func private @wgmma_stream() attributes {a = #fastgemm.schedule<path = wgmma, channels = 128, tokens = 8, k = 128, channel_warps = 4, token_warps = 1, stages = 4, stream_k = 132>}
+// expected-error@+1 {{expects at most one of ctas (132) and stream_k (132)}}
+func.func private @persistent_stream() attributes {a = #fastgemm.schedule<path = wgmma, channels = 128, tokens = 8, k = 128, channel_warps = 4, token_warps = 1, stages = 4, ctas = 132, stream_k = 132>}
+
+// -----
+
+// expected-error@+1 {{expects at most one of split_k (2) and stream_k (132)}}
+func.func private @wgmma_split_and_stream() attributes {a = #fastgemm.schedule<path = wgmma, channels = 128, tokens = 8, k = 128, channel_warps = 4, token_warps = 1, stages = 4, split_k = 2, stream_k = 132>}
 
 // -----
 

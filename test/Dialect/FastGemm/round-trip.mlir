@@ -36,6 +36,12 @@ func.func private @attributes() attributes {
   stream = #fastgemm.schedule<path = mma_sync, channels = 64, tokens = 8, k = 128, channel_warps = 2, token_warps = 1, stages = 3, stream_k = 216>
 }
 
+// CHECK-LABEL: func.func private @shared
+// CHECK-SAME: schedule = #fastgemm.schedule<path = wgmma, channels = 128, tokens = 128, k = 128, channel_warps = 4, token_warps = 1, stages = 6, stream_k = 128>
+func.func private @shared() attributes {
+  schedule = #fastgemm.schedule<path = wgmma, channels = 128, tokens = 128, k = 128, channel_warps = 4, token_warps = 1, stages = 6, stream_k = 128>
+}
+
 // CHECK-LABEL: func.func private @persistent
 // CHECK-SAME: schedule = #fastgemm.schedule<path = wgmma, channels = 256, tokens = 160, k = 128, channel_warps = 8, token_warps = 1, stages = 5, ctas = 132>
 func.func private @persistent() attributes {

@@ -133,7 +133,12 @@ TEST(Matmul, EveryHopperScheduleGivesTheSameBits) {
        "channels = 256, tokens = 128, k = 128, channel_warps = 8, token_warps "
        "= 1, stages = 4, ctas = 2",
        "channels = 128, tokens = 16, k = 128, channel_warps = 4, token_warps = "
-       "1, stages = 3, ctas = 3"}) {
+       "1, stages = 3, ctas = 3",
+       // Sums that CTAs share: of parts of tiles, of whole ones and parts.
+       "channels = 128, tokens = 24, k = 128, channel_warps = 4, token_warps = "
+       "1, stages = 3, stream_k = 9",
+       "channels = 256, tokens = 160, k = 128, channel_warps = 8, token_warps "
+       "= 1, stages = 2, stream_k = 3"}) {
     SCOPED_TRACE(schedule);
     checkProduct(
         388, 576, {1, 37, 300},
@@ -167,11 +172,24 @@ TEST(Matmul, DividedSumsGiveTheSameBits) {
 
 /// The activation in the product against an own kernel behind two products,
 /// which a further use keeps apart: plain, divided, and in both tiles of wgmma.
+/// With a schedule, that is the one of the product with the activation.
 void checkSiluMul(int64_t f, int64_t k, const std::vector<int64_t> &tokens,
-                  const std::string &target = "sm_80") {
+                  const std::string &target = "sm_80",
+                  const std::string &schedule = "") {
   SCOPED_TRACE("F = " + std::to_string(f) + ", K = " + std::to_string(k));
   std::string F = std::to_string(f), K = std::to_string(k);
   std::string x = "tensor<?x" + K + "xf16>", y = "tensor<?x" + F + "xf16>";
+  std::string both = std::to_string(2 * f);
+  std::string scheduled =
+      "%w = odyssey.weight \"wg\", \"wu\" interleaved : tensor<" + both + "x" +
+      K + "xi4>\n%ws = odyssey.weight \"sg\", \"su\" interleaved : tensor<" +
+      both + "xf32>\n%b = odyssey.weight \"b\", \"b\" interleaved : tensor<" +
+      both + "xf16>\n%q, %s = odyssey.quantize %x : " + x + " -> tensor<?x" +
+      K + "xi8>, tensor<?xf32>\n" +
+      "%a = odyssey.matmul %q scale %s, %w scale %ws bias %b silu_mul " +
+      schedule + " : (tensor<?x" + K + "xi8>, tensor<?xf32>, tensor<" + both +
+      "x" + K + "xi4>, tensor<" + both + "xf32>, tensor<" + both +
+      "xf16>) -> " + y + "\n";
   std::string product =
       " bias %b : (tensor<?x" + K + "xi8>, tensor<?xf32>, tensor<" + F + "x" +
       K + "xi4>, tensor<" + F + "xf32>, tensor<" + F + "xf16>) -> " + y + "\n";
@@ -188,10 +206,10 @@ void checkSiluMul(int64_t f, int64_t k, const std::vector<int64_t> &tokens,
       "%a = odyssey.silu_mul %g, %u : (" + y + ", " + y + ") -> " + y + "\n";
   std::mt19937 random(static_cast<unsigned>(f + k));
   CompiledModule module(
-      "func.func @fused(%x: " + x + ") -> " + y + " {\n" + body +
-          "return %a : " + y + "\n}\nfunc.func @apart(%x: " + x + ") -> (" + y +
-          ", " + y + ") {\n" + body + "return %a, %g : " + y + ", " + y +
-          "\n}\n",
+      "func.func @fused(%x: " + x + ") -> " + y + " {\n" +
+          (schedule.empty() ? body : scheduled) + "return %a : " + y +
+          "\n}\nfunc.func @apart(%x: " + x + ") -> (" + y + ", " + y + ") {\n" +
+          body + "return %a, %g : " + y + ", " + y + "\n}\n",
       {{"wg", tensor(ElementType::I8, {f, k}, randomWeights(random, f * k))},
        {"wu", tensor(ElementType::I8, {f, k}, randomWeights(random, f * k))},
        {"sg", tensor(ElementType::F32, {f}, randomScales(random, f))},
@@ -214,6 +232,10 @@ TEST(Matmul, SiluMul) {
   checkSiluMul(172, 64, {1, 9, 130});
   checkSiluMul(34, 1024, {1, 5, 64});
   checkSiluMul(172, 576, {1, 9, 130}, "sm_90a");
+  // 3 tiles of 5 stages for 4 CTAs.
+  checkSiluMul(172, 576, {1, 9, 130}, "sm_90a",
+               "schedule <path = wgmma, channels = 128, tokens = 16, k = 128, "
+               "channel_warps = 4, token_warps = 1, stages = 2, stream_k = 4>");
 }
 
 /// A gated feed-forward layer whose step of one token quantizes in the second

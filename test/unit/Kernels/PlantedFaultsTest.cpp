@@ -382,7 +382,18 @@ INSTANTIATE_TEST_SUITE_P(
                 "path = mma_sync, channels = 64, tokens = 16, k = 64, "
                 "channel_warps = 2, token_warps = 1, stages = 3, stream_k = 3",
                 {{"fence.acq_rel.gpu", {2, kHostOrder}},
-                 {"bar.sync", {1, kEarlyCount}}}}),
+                 {"bar.sync", {1, kEarlyCount}}}},
+        // Four tiles of six stages for five CTAs.
+        Product{"WgmmaStreamK",
+                130,
+                704,
+                10,
+                "sm_90a",
+                "path = wgmma, channels = 128, tokens = 8, k = 128, "
+                "channel_warps = 4, token_warps = 1, stages = 2, stream_k = 5",
+                {{"wgmma.wait_group.sync.aligned", {1, kOtherRegisters}},
+                 {"fence.acq_rel.gpu", {2, kHostOrder}},
+                 {"wgmma.commit_group.sync.aligned", {1, kNextCommit}}}}),
     [](const auto &info) { return std::string(info.param.name); });
 
 } // namespace

@@ -29,6 +29,8 @@ struct Variant {
   std::string schedule = "", target = "sm_80";
   /// Emulators to run in, each with all hazard checks.
   std::vector<runtime::EmulatorOptions> emulators = {{}};
+  /// Launches in each of them, one after the other on the same memory.
+  int launches = 1;
 };
 
 /// Bias [N] and residual [M, N]; empty where the product has none.

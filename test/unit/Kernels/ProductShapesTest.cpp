@@ -149,6 +149,29 @@ TEST(DividedProducts, Wgmma) {
     }
 }
 
+/// 3 tiles of 128 channels or 2 of 256, the last one not full, of 5 stages of
+/// k, the last one neither. Of all tiles' stages a CTA takes: all; whole tiles
+/// and parts of others; a half of each tile; parts of one or two; one, so that
+/// a tile is shared by five, where more CTAs were asked for. Every product is
+/// launched twice: counters are left as they were.
+TEST(DividedProducts, WgmmaStreamK) {
+  const std::pair<int, std::vector<int>> ctasOfChannels[] = {
+      {128, {1, 2, 6, 7, 1000}}, {256, {3, 1000}}};
+  for (const Width &width : kWidths)
+    for (const auto &[channels, counts] : ctasOfChannels)
+      for (int ctas : counts) {
+        std::string schedule =
+            "schedule <path = wgmma, channels = " + std::to_string(channels) +
+            ", tokens = " + std::to_string(width.tile) +
+            ", k = 128, channel_warps = " + std::to_string(channels / 32) +
+            ", token_warps = 1, stages = 3, stream_k = " +
+            std::to_string(ctas) + ">";
+        SCOPED_TRACE(schedule);
+        checkProduct(kReducedN, 4 * 128 + 40, width.tokens,
+                     {.schedule = schedule, .target = "sm_90a", .launches = 2});
+      }
+}
+
 //===----------------------------------------------------------------------===//
 // Order and time
 //===----------------------------------------------------------------------===//
@@ -177,7 +200,9 @@ TEST(ProductTiming, SameBitsInEveryOrder) {
        {"channels = 128, tokens = 8, k = 128, channel_warps = 4, token_warps = "
         "1, stages = 2, split_k = 2",
         "channels = 256, tokens = 32, k = 128, channel_warps = 8, token_warps "
-        "= 1, stages = 2, ctas = 2"})
+        "= 1, stages = 2, ctas = 2",
+        "channels = 128, tokens = 16, k = 128, channel_warps = 4, token_warps "
+        "= 1, stages = 2, stream_k = 4"})
     checkProduct(
         kReducedN, 576, {5, 33},
         {.schedule = std::string("schedule <path = wgmma, ") + schedule + ">",
