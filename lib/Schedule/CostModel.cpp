@@ -90,7 +90,7 @@ const Calibration &calibrationOf(const TargetDescription &target) {
   return target.capability >= 90 ? kHopper : kAmpere;
 }
 
-/// The barrier of a grid that adds up parts in memory, from our own runs.
+/// Where CTAs meet in memory, their fences and the counter; from our own runs.
 constexpr double kReductionSeconds = 1.0e-6;
 constexpr double kSharedBytesPerClock = 128;
 
@@ -176,6 +176,8 @@ public:
   double waveSeconds(double count, const Busy &busy) const;
   /// The time that is not part of any wave.
   double fixedSeconds() const;
+  /// Stream-K: from the last sum of parts of tiles until they are added up.
+  double combineSeconds() const;
 
   int64_t occupancy;
   /// How many there are, and how many run at once.
@@ -201,9 +203,9 @@ private:
   bool wgmma;
   double sms;
   CtaWork work;
-  /// Tiles that a CTA takes one after another (`ctas` in the schedule), and the
-  /// stages of all of them.
-  double tilesPerCta = 1, stages;
+  /// Tiles of outputs, and how many of them a CTA takes one after another
+  /// (`ctas` and `stream_k` in the schedule), and the stages of all of them.
+  double tiles, tilesPerCta = 1, stages;
   double bytes;
 };
 
@@ -212,16 +214,17 @@ Grid::Grid(const TargetDescription &target, const ProductShape &shape,
     : occupancy(claimedCtas(target, schedule, shape.groupSize)), target(target),
       shape(shape), s(schedule), calibration(calibrationOf(target)),
       wgmma(s.getPath() == Path::Wgmma),
-      sms(static_cast<double>(target.multiprocessors)), work(workOf(shape, s)) {
-  double tiles =
-      ceilDiv(shape.n, s.getChannels()) * ceilDiv(shape.tokens, s.getTokens());
+      sms(static_cast<double>(target.multiprocessors)), work(workOf(shape, s)),
+      tiles(ceilDiv(shape.n, s.getChannels()) *
+            ceilDiv(shape.tokens, s.getTokens())) {
   auto splitK = static_cast<double>(s.getSplitK());
   ctas = tiles * splitK;
   stages = work.steps;
   // Stream-K: an equal part of all tiles' stages for each CTA.
   if (s.getStreamK() > 0) {
-    ctas = static_cast<double>(s.getStreamK());
+    ctas = std::min(static_cast<double>(s.getStreamK()), tiles * work.steps);
     stages = ceilDiv(tiles * work.steps, ctas);
+    tilesPerCta = std::max(1.0, tiles / ctas);
   } else if (s.getCtas() > 0) {
     ctas = static_cast<double>(s.getCtas());
     tilesPerCta = ceilDiv(tiles, ctas);
@@ -269,10 +272,31 @@ double Grid::waveSeconds(double count, const Busy &busy) const {
          busiest(count) * tilesPerCta * tileSize() * calibration.writeSeconds;
 }
 
+/// Where parts of the row of stages do not begin with tiles, a CTA leaves the
+/// sums of two, and a tile has parts of one more. On the path mma_sync, of
+/// which nothing was measured where the sums count, they are free.
+double Grid::combineSeconds() const {
+  if (!wgmma || std::fmod(tiles, ctas) == 0)
+    return 0;
+  bool aligned = std::fmod(ctas, tiles) == 0;
+  double sharing = ceilDiv(ctas, tiles) + (aligned ? 0 : 1);
+  double left = (aligned ? 1 : 2) * 4.0 * s.getChannels() * s.getTokens();
+  double perClock = calibration.l2BytesPerClock * target.clock();
+  double leaving =
+      std::max(busiest(ctas) * left / perClock,
+               ctas * left / (target.l2Gbs * 1e9 * calibration.l2Efficiency));
+  // The last one of a tile reads what the others have left, alone.
+  double adding =
+      (sharing - 1) * 4.0 * s.getChannels() * s.getTokens() / perClock;
+  return kReductionSeconds + leaving + adding;
+}
+
 double Grid::fixedSeconds() const {
   double seconds =
       wgmma ? calibration.wgmmaLaunchSeconds : calibration.launchSeconds;
   seconds += (ceilDiv(ctas, slots) - 1) * calibration.waveSeconds;
+  if (s.getStreamK() > 0)
+    return seconds + combineSeconds();
   if (s.getSplitK() == 1)
     return seconds;
   if (wgmma)

@@ -49,6 +49,7 @@ private:
   void add(const ScheduleTile &tile, int64_t splitK, int64_t ctas,
            int64_t streamK);
   void addMmaSyncSplits(const ScheduleTile &tile);
+  void addWgmmaStreams(const ScheduleTile &tile, int64_t tiles, int64_t steps);
   /// Whether a tile of that many tokens makes sense: not wider than the next
   /// multiple of 8 that takes all tokens at once.
   bool fitsTokens(int64_t tile) const {
@@ -128,6 +129,21 @@ void Collector::addMmaSync() {
       }
 }
 
+/// Stream-K over as many CTAs as fit at once, and over the most of these that
+/// are a multiple of the tiles, so that a CTA has a part of one tile only.
+void Collector::addWgmmaStreams(const ScheduleTile &tile, int64_t tiles,
+                                int64_t steps) {
+  for (int64_t resident : {1, 2, 3}) {
+    int64_t most = resident * target.multiprocessors;
+    int64_t aligned = most / tiles * tiles;
+    // Less than two stages do not pay for the sums that they leave.
+    if (tiles % most != 0 && most <= tiles * steps / 2)
+      add(tile, /*splitK=*/1, /*ctas=*/0, most);
+    if (aligned > tiles && aligned != most && aligned <= tiles * steps / 2)
+      add(tile, /*splitK=*/1, /*ctas=*/0, aligned);
+  }
+}
+
 void Collector::addWgmma() {
   constexpr int64_t tileK = fastgemm::SwizzledAttr::kTileK;
   int64_t steps = layout::roundUp(shape.k, tileK) / tileK;
@@ -148,6 +164,7 @@ void Collector::addWgmma() {
           if (resident * target.multiprocessors < tiles)
             add(tile, /*splitK=*/1, resident * target.multiprocessors,
                 /*streamK=*/0);
+        addWgmmaStreams(tile, tiles, steps);
       }
     }
 }

@@ -155,6 +155,33 @@ TEST_F(CostModel, PredictsWhatPipelinesAndSplitsAreFor) {
       2 * predict(target, prefill, mmaSync(128, 64, 64, 4, 1, 4)).seconds);
 }
 
+// 32 tiles: 128 CTAs are four for each, 132 leave the sums of two tiles each.
+TEST_F(CostModel, StreamKPaysForSumsThatAreLeft) {
+  const TargetDescription target = *findTarget("sm_90a", "h200");
+  ProductShape shape{128, 4096, 11008};
+  auto seconds = [&](int64_t streamK) {
+    return predict(target, shape,
+                   ScheduleAttr::get(&context, Path::Wgmma, 128, 128, 128, 4, 1,
+                                     6, /*splitK=*/1, /*ctas=*/0, streamK))
+        .seconds;
+  };
+  EXPECT_LT(seconds(128), seconds(132));
+  // A CTA a tile leaves nothing, but most multiprocessors without work.
+  EXPECT_LT(1.5 * seconds(128), seconds(32));
+  // Eight CTAs a tile need another wave for more sums.
+  EXPECT_LT(seconds(128), seconds(256));
+}
+
+TEST_F(CostModel, StreamsFillTheGpuOrAreAMultipleOfTheTiles) {
+  const TargetDescription target = *findTarget("sm_90a", "h200");
+  std::set<int64_t> counts;
+  for (ScheduleAttr s : legal(target, {128, 4096, 11008}))
+    if (s.getPath() == Path::Wgmma && s.getChannels() == 256 &&
+        s.getTokens() == 128 && s.getStreamK() > 0)
+      counts.insert(s.getStreamK());
+  EXPECT_EQ(counts, (std::set<int64_t>{128, 132, 256, 264, 384, 396}));
+}
+
 // The same product takes less time where memory is faster.
 TEST_F(CostModel, KnowsTheGpu) {
   ProductShape shape{1, 12288, 4096};
