@@ -19,7 +19,6 @@
 
 #include <chrono>
 #include <cmath>
-#include <map>
 
 using namespace mlir;
 using namespace odyssey;
@@ -73,26 +72,6 @@ struct Candidate {
   int64_t tokens;
   RankedSchedule ranked;
 };
-
-/// The first `count` of a ranking, but of schedules that differ only in the
-/// depth of the pipeline no more than two: what is measured should differ.
-std::vector<RankedSchedule> pickCandidates(ArrayRef<RankedSchedule> ranked,
-                                           int64_t count) {
-  std::map<std::array<int64_t, 9>, int> seen;
-  std::vector<RankedSchedule> picked;
-  for (const RankedSchedule &entry : ranked) {
-    if (static_cast<int64_t>(picked.size()) == count)
-      break;
-    fastgemm::ScheduleAttr s = entry.schedule;
-    int &times =
-        seen[{static_cast<int64_t>(s.getPath()), s.getChannels(), s.getTokens(),
-              s.getK(), s.getChannelWarps(), s.getTokenWarps(), s.getSplitK(),
-              s.getCtas(), s.getStreamK()}];
-    if (++times <= 2)
-      picked.push_back(entry);
-  }
-  return picked;
-}
 
 int64_t nanoseconds(double seconds) { return std::llround(seconds * 1e9); }
 

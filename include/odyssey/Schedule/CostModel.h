@@ -79,6 +79,13 @@ std::vector<RankedSchedule> rankSchedules(mlir::MLIRContext *context,
                                           int64_t panelChannels,
                                           std::string *whyNot = nullptr);
 
+/// What of a ranking is worth measuring: at most `count`, the fastest first. Of
+/// schedules that differ only in the depth of the pipeline no more than two;
+/// and of each path, and way of dividing sums among CTAs on it, the fastest
+/// one, as far as there is room, unless it is predicted to be hopeless.
+std::vector<RankedSchedule>
+pickCandidates(llvm::ArrayRef<RankedSchedule> ranked, int64_t count);
+
 } // namespace odyssey
 
 #endif // ODYSSEY_SCHEDULE_COSTMODEL_H

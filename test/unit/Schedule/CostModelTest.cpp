@@ -2,11 +2,13 @@
 
 #include "odyssey/Schedule/CostModel.h"
 #include "odyssey/Schedule/ScheduleChoice.h"
+#include "odyssey/Schedule/TuningDatabase.h"
 
 #include "odyssey/Layout/PackedWeights.h"
 
 #include "gtest/gtest.h"
 
+#include <map>
 #include <set>
 
 using namespace mlir;
@@ -180,6 +182,45 @@ TEST_F(CostModel, StreamsFillTheGpuOrAreAMultipleOfTheTiles) {
         s.getTokens() == 128 && s.getStreamK() > 0)
       counts.insert(s.getStreamK());
   EXPECT_EQ(counts, (std::set<int64_t>{128, 132, 256, 264, 384, 396}));
+}
+
+// What a pack measures has all ways of dividing sums that may be the best.
+TEST_F(CostModel, CandidatesDiffer) {
+  const TargetDescription target = *findTarget("sm_90a", "h200");
+  for (const ProductShape &shape :
+       {ProductShape{128, 4096, 11008}, ProductShape{256, 4096, 11008},
+        ProductShape{128, 4096, 14336}, ProductShape{256, 4096, 14336}}) {
+    auto ranked = rankSchedules(&context, target, shape, 128);
+    auto picked = pickCandidates(ranked, 5);
+    ASSERT_EQ(picked.size(), 5u);
+    EXPECT_EQ(picked[0].schedule, ranked[0].schedule);
+    bool hasSplit = false, hasStream = false;
+    for (size_t i = 0; i < picked.size(); ++i) {
+      ScheduleAttr s = picked[i].schedule;
+      hasSplit |= s.getPath() == Path::Wgmma && s.getSplitK() > 1;
+      hasStream |= s.getPath() == Path::Wgmma && s.getStreamK() > 0;
+      if (i > 0)
+        EXPECT_LE(picked[i - 1].prediction.seconds,
+                  picked[i].prediction.seconds);
+    }
+    EXPECT_TRUE(hasSplit);
+    EXPECT_TRUE(hasStream);
+  }
+  // Room for one only: the first.
+  auto ranked = rankSchedules(&context, target, {128, 4096, 11008}, 128);
+  auto one = pickCandidates(ranked, 1);
+  ASSERT_EQ(one.size(), 1u);
+  EXPECT_EQ(one[0].schedule, ranked[0].schedule);
+  // Two of one shape at most, whatever the depth of their pipelines.
+  std::map<std::string, int> shapes;
+  for (const RankedSchedule &entry : pickCandidates(ranked, 12)) {
+    ScheduleAttr s = entry.schedule;
+    ScheduleAttr shallow =
+        ScheduleAttr::get(&context, s.getPath(), s.getChannels(), s.getTokens(),
+                          s.getK(), s.getChannelWarps(), s.getTokenWarps(), 2,
+                          s.getSplitK(), s.getCtas(), s.getStreamK());
+    EXPECT_LE(++shapes[scheduleText(shallow)], 2);
+  }
 }
 
 // The same product takes less time where memory is faster.
