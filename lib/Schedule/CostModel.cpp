@@ -329,8 +329,14 @@ Floor odyssey::floorOf(const TargetDescription &target,
 int64_t odyssey::estimateRegisters(ScheduleAttr s) {
   int64_t accumulators = s.getChannels() * s.getTokens() /
                          (s.getChannelWarps() * s.getTokenWarps() * 32);
-  if (s.getPath() == Path::Wgmma)
+  if (s.getPath() == Path::Wgmma) {
+    // Other CTAs' sums are loaded all at once, where a thread may have so many
+    // registers.
+    if (s.getStreamK() > 0 && !s.movesRegisters())
+      return std::min<int64_t>(
+          232, std::max(accumulators + 56, 2 * accumulators + 40));
     return std::min<int64_t>(168, accumulators + 56);
+  }
   // Two sets of fragments of 4 registers, and addresses.
   int64_t blocks =
       s.getChannels() / s.getChannelWarps() / layout::kBlockChannels;

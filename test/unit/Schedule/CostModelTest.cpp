@@ -174,6 +174,20 @@ TEST_F(CostModel, StreamKPaysForSumsThatAreLeft) {
   EXPECT_LT(seconds(128), seconds(256));
 }
 
+// ptxas gives a thread 230 registers of which 96 are sums, and as many others'
+// sums that it loads at once; 154 without.
+TEST_F(CostModel, AddingUpOthersSumsTakesRegisters) {
+  const TargetDescription target = *findTarget("sm_90a", "h200");
+  auto occupancy = [&](int64_t streamK) {
+    return predict(target, {96, 4096, 11008},
+                   ScheduleAttr::get(&context, Path::Wgmma, 128, 96, 128, 4, 1,
+                                     5, /*splitK=*/1, /*ctas=*/0, streamK))
+        .occupancy;
+  };
+  EXPECT_EQ(occupancy(0), 2);
+  EXPECT_EQ(occupancy(128), 1);
+}
+
 TEST_F(CostModel, StreamsFillTheGpuOrAreAMultipleOfTheTiles) {
   const TargetDescription target = *findTarget("sm_90a", "h200");
   std::set<int64_t> counts;
