@@ -99,11 +99,12 @@ def FastGemm_ScheduleAttr : FastGemm_Attr<"Schedule", "schedule"> {
         return getConsumerThreads();
       return getConsumerThreads() + (movesRegisters() ? 128 : 32);
     }
-    /// One stage's bytes: `channels * k` weights of 4 bits and `tokens * k`
-    /// activations of 8 bits.
-    int64_t getStageBytes() const {
-      return getChannels() * getK() / 2 + getTokens() * getK();
+    /// One stage's weights in bytes: `channels * k` of them.
+    int64_t getWeightBytes(::odyssey::layout::WeightFormat weights) const {
+      return weights.bytes(getChannels() * getK());
     }
+    /// One stage's activations in bytes: `tokens * k` of 8 bits.
+    int64_t getActivationBytes() const { return getTokens() * getK(); }
     /// Where the CTAs of a cluster that splits K meet: for each of them, its
     /// share of a tile of 32-bit sums, shares being whole groups of four
     /// channels of a token per thread.
@@ -130,13 +131,14 @@ def FastGemm_ScheduleAttr : FastGemm_Attr<"Schedule", "schedule"> {
         return 0;
       return getK() / getMultiplierSpan(groupSize) * getChannels() / 2;
     }
-    /// Shared memory of a CTA in bytes: its stages, with the multipliers of groups
-    /// of `groupSize` input channels, and, on the path `wgmma`, the exchange, two
-    /// barriers of 8 bytes for each stage and the mailbox.
-    int64_t getSharedBytes(int64_t groupSize = 0) const {
+    /// Shared memory of a CTA in bytes: its stages, with weights, the multipliers
+    /// of their groups and activations, and, on the path `wgmma`, the exchange,
+    /// two barriers of 8 bytes for each stage and the mailbox.
+    int64_t getSharedBytes(::odyssey::layout::WeightFormat weights) const {
+      int64_t stage = getWeightBytes(weights) + getActivationBytes() +
+                      getMultiplierBytes(weights.groupSize);
       int64_t bytes =
-          getStages() * (getStageBytes() + getMultiplierBytes(groupSize)) +
-          getExchangeBytes() + getMailboxBytes();
+          getStages() * stage + getExchangeBytes() + getMailboxBytes();
       return getPath() == Path::MmaSync ? bytes : bytes + 16 * getStages();
     }
     /// Registers of 32 bits that one thread's accumulators take.
@@ -148,13 +150,15 @@ def FastGemm_ScheduleAttr : FastGemm_Attr<"Schedule", "schedule"> {
 
 def FastGemm_PackedAttr : FastGemm_Attr<"Packed", "packed",
     [DeclareAttrInterfaceMethods<VerifiableTensorEncoding>]> {
-  let summary = "4-bit weights in the order in which a warp's lanes read them";
+  let summary = "Integer weights in the order in which a warp's lanes read them";
   let description = [{
-    The encoding of a tensor of 4-bit weights `[N, K]` whose bytes are stored as
-    blocks of 16 channels x 64 input channels = 512 bytes, each lane's 16 bytes
-    together. Blocks are ordered in panels of `channels` output channels: for a
-    panel, all K in steps of 64, and within a step the panel's blocks. N is
-    padded with zeros to a multiple of `channels`, K to a multiple of 64.
+    The encoding of a tensor of weights `[N, K]` of 4 or 8 bits whose bytes are
+    stored as blocks of 16 channels x 64 input channels, which are pieces of 512
+    bytes, each lane's 16 bytes together. Of 4 bits, a block is one piece; of 8
+    bits, two, one for each 32 input channels. Blocks are ordered in panels of
+    `channels` output channels: for a panel, all K in steps of 64, and within a
+    step the panel's blocks. N is padded with zeros to a multiple of `channels`, K
+    to a multiple of 64.
 
     Inside 32 channels the order is `quad`: row `g + 8p` of the i-th block of a
     pair (i, p in {0, 1}) holds channel `4g + 2i + p`, so that a lane's
@@ -163,12 +167,15 @@ def FastGemm_PackedAttr : FastGemm_Attr<"Packed", "packed",
 
     A nibble holds the weight plus `offset`, modulo 16: 0 is two's complement,
     which is unpacked as 16 times the weight, 8 makes the nibbles unsigned, which
-    is what weights with group multipliers need.
+    is what weights with group multipliers need. Weights of 8 bits stand as they
+    are, with offset 0: a lane's 16 bytes are an A fragment, with nothing to
+    unpack.
 
     Example:
 
     ```mlir
     tensor<192x64xi4, #fastgemm.packed<channels = 64>>
+    tensor<192x64xi8, #fastgemm.packed<channels = 64>>
     tensor<192x64xi4, #fastgemm.packed<channels = 64, offset = 8>>
     ```
   }];

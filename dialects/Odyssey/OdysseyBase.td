@@ -11,7 +11,7 @@ def Odyssey_Dialect : Dialect {
   let summary = "The graph of a quantized language model";
   let description = [{
     Tensor-level operations of a decoder whose matrix products are W4A8: 4-bit
-    weights, 8-bit activations. The number of tokens M is the one size that may
+    weights, 8-bit activations; or, to compare them with, W8A8. The number of tokens M is the one size that may
     be dynamic, and is always the leading dimension. Weights are references by
     name (`odyssey.weight`), never constants in the text. Tensors are values;
     what lives from one step to the next (the KV cache, the hidden states) is a
@@ -33,7 +33,7 @@ def Odyssey_I32Vector : 1DTensorOf<[I32]>;
 def Odyssey_I32Matrix : 2DTensorOf<[I32]>;
 def Odyssey_I8Matrix : 2DTensorOf<[I8]>;
 def Odyssey_I4 : I<4>;
-def Odyssey_I4Matrix : 2DTensorOf<[Odyssey_I4]>;
+def Odyssey_WeightMatrix : 2DTensorOf<[Odyssey_I4, I8]>;
 def Odyssey_FloatMatrix : 2DTensorOf<[F16, F32]>;
 /// [tokens, heads, chunks of the KV length, numbers].
 def Odyssey_Chunks : TensorRankOf<[F32], [4]>;

@@ -23,7 +23,8 @@ def Odyssey_WeightOp : Odyssey_Op<"weight", [Pure]> {
   let description = [{
     The tensor `names[0]` of the checkpoint (or of the safetensors file given to
     `odyssey-compile --weights`); several names are concatenated along the first
-    dimension. A tensor of `i4` is stored in the file as I8 values from -8 to 7.
+    dimension. A tensor of `i4` is stored in the file as I8 values from -8 to 7; the
+    weights of a product of `i8` as such from -127 to 127.
 
     With `interleaved`, the rows of the concatenation's halves take turns, two by
     two: rows 0 and 1 of the first half, rows 0 and 1 of the second, rows 2 and 3
@@ -136,7 +137,7 @@ def Odyssey_QuantizeOp : Odyssey_Op<"quantize", [Pure]> {
 }
 
 def Odyssey_MatmulOp : Odyssey_Op<"matmul", [Pure, AttrSizedOperandSegments]> {
-  let summary = "the W4A8 product";
+  let summary = "the W4A8 product, or W8A8";
   let description = [{
     `acc = sum_k x[m, k] * 16 * w[n, k]` in exact int32, then
     `fp32(acc) * (weight_scales[n] / 16) * x_scales[m]`, left to right, each
@@ -155,7 +156,11 @@ def Odyssey_MatmulOp : Odyssey_Op<"matmul", [Pure, AttrSizedOperandSegments]> {
     place of the 16: `acc = sum_k x[m, k] * multipliers[n, k / group_size] *
     w[n, k]`, then `fp32(acc) * weight_scales[n] * x_scales[m]`.
 
-    `weights` are 4-bit; once packed, their type carries `#fastgemm.packed`.
+    `weights` are of 4 or of 8 bits. Those of 8 bits, -127 to 127, are not
+    multiplied by 16: `acc = sum_k x[m, k] * w[n, k]`, then `fp32(acc) *
+    weight_scales[n] * x_scales[m]`. Once packed, the weights' type carries
+    `#fastgemm.packed`.
+
     The attribute `schedule` is set by `odyssey-schedule`, or by hand, which that
     pass respects.
 
@@ -165,7 +170,8 @@ def Odyssey_MatmulOp : Odyssey_Op<"matmul", [Pure, AttrSizedOperandSegments]> {
       given, of `bias` per row of `weights`.
     * (C3) The result has the rows of `x` and a column per row of `weights`, with
       `silu_mul` half as many.
-    * (C4) K is at most 132104, so that no 32-bit sum overflows.
+    * (C4) K is at most 132104, or 133144 with weights of 8 bits, so that no
+      32-bit sum overflows.
     * (C5) `weights` have no encoding but `#fastgemm.packed`.
     * (C6) `residual`, where given, has the result's rows and columns.
     * (C7) Groups are of 32, 64 or 128 input channels, and `multipliers` has a row
@@ -177,10 +183,10 @@ def Odyssey_MatmulOp : Odyssey_Op<"matmul", [Pure, AttrSizedOperandSegments]> {
     * (C10) A product with groups has no schedule of the path `wgmma`.
     * (C11) With `silu_mul`, `weights` have a multiple of 4 rows, and there is no
       `residual`.
-    * (C12) With `maxima`, the schedule is of the path `wgmma`, without `ctas`
-      and `stream_k`,
-      `weights` have a multiple of 4 rows, and `maxima` has the result's rows and
-      `channel_warps` columns for each tile of channels.
+    * (C12) `weights` of 8 bits have no groups.
+    * (C13) With `maxima`, the schedule is of the path `wgmma`, without `ctas` and
+      `stream_k`, `weights` have a multiple of 4 rows, and `maxima` has the
+      result's rows and `channel_warps` columns for each tile of channels.
 
     Example:
 
@@ -194,10 +200,13 @@ def Odyssey_MatmulOp : Odyssey_Op<"matmul", [Pure, AttrSizedOperandSegments]> {
     %z = odyssey.matmul %x scale %xs, %w scale %ws groups %wm of 32
         : (tensor<?x64xi8>, tensor<?xf32>, tensor<192x64xi4>, tensor<192xf32>,
            tensor<192x2xi8>) -> tensor<?x192xf16>
+    %e = odyssey.matmul %x scale %xs, %we scale %ws
+        : (tensor<?x64xi8>, tensor<?xf32>, tensor<192x64xi8>, tensor<192xf32>)
+        -> tensor<?x192xf16>
     ```
   }];
   let arguments = (ins Odyssey_I8Matrix:$x, Odyssey_F32Vector:$x_scales,
-                       Odyssey_I4Matrix:$weights,
+                       Odyssey_WeightMatrix:$weights,
                        Odyssey_F32Vector:$weight_scales,
                        Optional<Odyssey_F16Vector>:$bias,
                        Optional<Odyssey_F16Matrix>:$residual,
@@ -230,8 +239,6 @@ def Odyssey_MatmulOp : Odyssey_Op<"matmul", [Pure, AttrSizedOperandSegments]> {
     }]>];
   let hasVerifier = 1;
   let extraClassDeclaration = [{
-    /// The largest K for which no sum can leave 32 bits: 127 * 128 * K < 2^31.
-    static constexpr int64_t kMaxK = 132104;
     int64_t getN() { return getWeights().getType().getDimSize(0); }
     int64_t getK() { return getWeights().getType().getDimSize(1); }
     /// Columns of `maxima`; the product must have a schedule.
@@ -242,9 +249,14 @@ def Odyssey_MatmulOp : Odyssey_Op<"matmul", [Pure, AttrSizedOperandSegments]> {
     }
     /// Input channels of a group, or 0 where a channel is one.
     int64_t getGroupSizeOrZero() { return getGroupSize().value_or(0); }
+    /// The width of the weights and of their groups.
+    ::odyssey::layout::WeightFormat getWeightFormat() {
+      return {getWeights().getType().getElementTypeBitWidth(),
+              getGroupSizeOrZero()};
+    }
     /// The product's shared memory per CTA in bytes; it must have a schedule.
     int64_t getSharedBytes() {
-      return getScheduleAttr().getSharedBytes(getGroupSizeOrZero());
+      return getScheduleAttr().getSharedBytes(getWeightFormat());
     }
   }];
 }

@@ -6,18 +6,19 @@
 include "mlir/Pass/PassBase.td"
 
 def QuantizeLinears : Pass<"odyssey-quantize-linears", "::mlir::ModuleOp"> {
-  let summary = "turn 16-bit products into W4A8 products";
+  let summary = "turn 16-bit products into W4A8 or W8A8 products";
   let description = [{
     Every `odyssey.linear` with an fp16 result whose weights come from
     `odyssey.weight` and that is not marked `keep` becomes `odyssey.quantize` of
-    its input and an `odyssey.matmul` with the 4-bit weight of the same name and
+    its input and an `odyssey.matmul` with the integer weight of the same name and
     its scales (`<name>_scale`). Linears of one input share one
     `odyssey.quantize`; a schedule written by hand stays with the product. All
-    others are left as they are. K above 132104 is an error.
+    others are left as they are. K above 132104 (133144 with weights of 8 bits) is an error.
 
     With `group-size` the product has groups: its scales are
     `<name>_channel_scale`, its multipliers `<name>_multiplier`. A size that is not
-    32, 64 or 128 is an error.
+    32, 64 or 128 is an error. With `weight-bits=8` weights are of 8 bits, which have
+    no groups; another width than 4 and 8 is an error.
 
     ```mlir
     %w = odyssey.weight "q.weight" : tensor<64x64xf16>
@@ -36,8 +37,9 @@ def QuantizeLinears : Pass<"odyssey-quantize-linears", "::mlir::ModuleOp"> {
   let dependentDialects = ["::odyssey::graph::OdysseyDialect"];
   let options = [
     Option<"groupSize", "group-size", "int64_t", "0",
-           "Input channels that share a multiplier: 32, 64 or 128; 0 (default) for one scale per output channel">];
-  let statistics = [Statistic<"quantized", "quantized", "Products turned into W4A8">];
+           "Input channels that share a multiplier: 32, 64 or 128; 0 (default) for one scale per output channel">,
+    Option<"weightBits", "weight-bits", "int64_t", "4", "Bits of a weight: 4 (default) or 8">];
+  let statistics = [Statistic<"quantized", "quantized", "Products turned into products of integers">];
 }
 
 def Fuse : Pass<"odyssey-fuse", "::mlir::ModuleOp"> {
@@ -191,15 +193,16 @@ def SplitAttention : Pass<"odyssey-split-attention", "::mlir::ModuleOp"> {
 def PackWeights : Pass<"odyssey-pack-weights", "::mlir::ModuleOp"> {
   let summary = "give weights and activations the layout that kernels read";
   let description = [{
-    The type of every 4-bit weight gets the encoding `#fastgemm.packed`, with
-    panels as wide as the widest schedule by hand of its products asks for; that
-    of every tensor of 8-bit activations that an operation makes gets
-    `#fastgemm.rows`; group multipliers get `#fastgemm.multipliers` of the same
-    panels as their weights, which are then packed with an offset of 8. The data
-    itself is rewritten when the bundle is written. A type that has an encoding
-    keeps it, and what a function returns stays plain.
+    The type of every weight of 4 bits, and of every weight of 8 bits that a product
+    takes as such, gets the encoding `#fastgemm.packed`, with panels as wide as the
+    widest schedule by hand of its products asks for; that of every tensor of 8-bit
+    activations that an operation makes gets `#fastgemm.rows`; group multipliers get
+    `#fastgemm.multipliers` of the same panels as their weights, which are then
+    packed with an offset of 8. The data itself is rewritten when the bundle is
+    written. A type that has an encoding keeps it, and what a function returns stays
+    plain.
 
-    Errors are a 4-bit weight that something else than a product uses, or products
+    Errors are such a weight that something else than a product uses, or products
     with different groups, multipliers that are no `odyssey.weight` or belong to
     weights of other panels, and 8-bit activations that are an argument or a result of the function with columns that
     64 does not divide.

@@ -409,7 +409,7 @@ llvm::Error Compilation::run() {
 
   int64_t groupSize = checkpoint ? checkpoint->groupSize() : options.groupSize;
   if (llvm::Error error = runPasses([&](OpPassManager &manager) {
-        buildFusionPipeline(manager, groupSize);
+        buildFusionPipeline(manager, {.groupSize = groupSize});
       }))
     return error;
   if (llvm::Error error = explain())

@@ -104,6 +104,8 @@ void Explanation::print(StringRef function, const Product &product) {
   stream << '\n' << function << ": " << product.name;
   if (product.count > 1)
     stream << " and " << product.count - 1 << " like it";
+  if (shape.weights.bits != 4)
+    stream << ", weights of " << shape.weights.bits << " bits";
   stream << ", N = " << shape.n << ", K = " << shape.k << '\n'
          << "tokens  chosen by  predicted us  measured us  floor us  bound   "
             "  CTAs  per SM  schedule\n";
@@ -118,14 +120,16 @@ llvm::Error compiler::explainSchedules(ModuleOp module,
                                        const ScheduleSelector &selector,
                                        llvm::raw_ostream &stream) {
   const TargetDescription &target = selector.target();
-  stream << "schedules of W4A8 products for " << target.name << " ("
+  stream << "schedules of products for " << target.name << " ("
          << target.driverName << "; times in microseconds)\n";
   for (auto function : module.getOps<func::FuncOp>()) {
     if (function.isDeclaration())
       continue;
     // Products that share a shape may still be decided apart, by hand or for
     // the sake of others that read their activations.
-    std::map<std::tuple<int64_t, int64_t, std::string>, Product> products;
+    std::map<std::tuple<int64_t, int64_t, layout::WeightFormat, std::string>,
+             Product>
+        products;
     std::vector<Product *> order;
     for (int64_t tokens : buckets) {
       auto decisions = decideSchedules(function, tokens, selector);
@@ -136,8 +140,9 @@ llvm::Error compiler::explainSchedules(ModuleOp module,
         std::string byHand = decision.origin == ScheduleOrigin::Hand
                                  ? scheduleText(decision.chosen.schedule)
                                  : "";
+        const ProductShape &shape = decision.shape;
         auto [at, isNew] =
-            products.try_emplace({decision.shape.n, decision.shape.k, byHand});
+            products.try_emplace({shape.n, shape.k, shape.weights, byHand});
         Product &product = at->second;
         if (isNew) {
           product.name = weightsOf(decision.op);
@@ -164,13 +169,15 @@ void compiler::printRanking(MLIRContext *context,
                             llvm::raw_ostream &stream) {
   stream << "the cost model against what was measured on " << target.driverName
          << " (" << target.name << ")\n"
-         << "     N      K  tokens  measured  Spearman  first choice/best\n";
+         << "     N      K  bits  tokens  measured  Spearman  first "
+            "choice/best\n";
   std::vector<RankingQuality> products =
       rankingQuality(context, target, database);
   for (const RankingQuality &product : products)
-    stream << llvm::format("%6lld %6lld  %6lld  %8zu  %8.2f  %17.2f\n",
+    stream << llvm::format("%6lld %6lld  %4lld  %6lld  %8zu  %8.2f  %17.2f\n",
                            static_cast<long long>(product.shape.n),
                            static_cast<long long>(product.shape.k),
+                           static_cast<long long>(product.shape.weights.bits),
                            static_cast<long long>(product.shape.tokens),
                            product.measured, product.correlation, product.loss);
   if (products.empty()) {

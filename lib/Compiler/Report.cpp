@@ -101,7 +101,7 @@ std::optional<int64_t> claimOf(graph::KernelOp kernel,
   std::optional<int64_t> claim;
   kernel.walk([&](graph::MatmulOp op) {
     if (std::optional<fastgemm::ScheduleAttr> schedule = op.getSchedule())
-      claim = claimedCtas(target, *schedule, op.getGroupSizeOrZero());
+      claim = claimedCtas(target, *schedule, op.getWeightFormat());
   });
   return claim;
 }

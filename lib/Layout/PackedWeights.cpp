@@ -1,4 +1,4 @@
-//===- PackedWeights.cpp - Where each 4-bit weight lives ------------------===//
+//===- PackedWeights.cpp - Where each packed weight lives -----------------===//
 
 #include "odyssey/Layout/PackedWeights.h"
 
@@ -15,13 +15,14 @@ NibblePosition PackedWeights::position(int64_t channel, int64_t k) const {
   int64_t block = inPanel / kQuadChannels * 2 + i;
 
   int64_t step = k / kBlockK, inStep = k % kBlockK;
-  int64_t word = inStep / 16; // 2s + h
+  int64_t s = inStep / 32, h = inStep / 16 % 2;
   int64_t t = inStep % 16 / 4, j = inStep % 4;
   int64_t lane = 4 * g + t;
-
   int64_t byte = panel * panelBytes() + step * stepBytes() +
-                 block * kBlockBytes + lane * kLaneBytes + word * 4 + j;
-  return {byte, p == 0};
+                 block * blockBytes() + lane * kLaneBytes + j;
+  if (bits == 8)
+    return {byte + s * kPieceBytes + (2 * h + p) * 4, false};
+  return {byte + (2 * s + h) * 4, p == 0};
 }
 
 std::vector<uint8_t> packWeights(const PackedWeights &layout,
@@ -31,17 +32,19 @@ std::vector<uint8_t> packWeights(const PackedWeights &layout,
   // the offset in both halves.
   auto bias = static_cast<uint8_t>(layout.offset);
   std::vector<uint8_t> packed(layout.bytes(), bias << 4 | bias);
+  // Where the k of a step are, relative to the first, is the same in every step
+  // and for every channel.
+  int64_t inStep[kBlockK];
+  for (int64_t k = 0; k < kBlockK; ++k)
+    inStep[k] = layout.position(0, k).byte - layout.position(0, 0).byte;
   for (int64_t channel = 0; channel < layout.n; ++channel) {
     const int8_t *row = weights.data() + channel * layout.k;
-    // Everything but the step, the word and the byte is the same along a row.
     NibblePosition first = layout.position(channel, 0);
-    int shift = first.high ? 4 : 0;
+    int shift = first.high ? 4 : 0, mask = layout.bits == 8 ? 0xFF : 0xF;
     for (int64_t k = 0; k < layout.k; ++k) {
-      int64_t inStep = k % kBlockK;
-      int64_t byte = first.byte + k / kBlockK * layout.stepBytes() +
-                     inStep / 16 * 4 + inStep % 16 / 4 * kLaneBytes +
-                     inStep % 4;
-      packed[byte] ^= static_cast<uint8_t>((row[k] & 0xF) << shift);
+      int64_t byte =
+          first.byte + k / kBlockK * layout.stepBytes() + inStep[k % kBlockK];
+      packed[byte] ^= static_cast<uint8_t>((row[k] & mask) << shift);
     }
   }
   return packed;
@@ -55,8 +58,13 @@ std::vector<int8_t> unpackWeights(const PackedWeights &layout,
   for (int64_t channel = 0; channel < layout.n; ++channel)
     for (int64_t k = 0; k < layout.k; ++k) {
       NibblePosition at = layout.position(channel, k);
+      int8_t &weight = weights[channel * layout.k + k];
+      if (layout.bits == 8) {
+        weight = static_cast<int8_t>(packed[at.byte]);
+        continue;
+      }
       uint8_t nibble = at.high ? packed[at.byte] >> 4 : packed[at.byte] & 0xF;
-      weights[channel * layout.k + k] =
+      weight =
           static_cast<int8_t>(static_cast<int8_t>((nibble ^ bias) << 4) >> 4);
     }
   return weights;

@@ -108,9 +108,23 @@ struct CtaWork {
 
 /// Bytes of packed weights, with their groups' multipliers of 4 bits.
 double weightBytesOf(const ProductShape &shape, double weights) {
-  return shape.groupSize == 0
-             ? weights / 2
-             : weights / 2 * (1 + 1 / static_cast<double>(shape.groupSize));
+  double bytes = weights * static_cast<double>(shape.weights.bits) / 8;
+  if (shape.weights.groupSize == 0)
+    return bytes;
+  return bytes + weights / 2 / static_cast<double>(shape.weights.groupSize);
+}
+
+/// Warp instructions for the fragments of 16 channels x 64 k, and those of them
+/// on the logic pipe. Of 4 bits, one load, and per word two ANDs and a shift;
+/// with groups, docs/rationale.md counts 28 instructions and 6 for multipliers.
+/// Of 8 bits, a load for each k32 step.
+struct Unpacking {
+  double instructions, logic;
+};
+Unpacking unpackingOf(const layout::WeightFormat &weights) {
+  if (weights.bits == 8)
+    return {2, 0};
+  return weights.groupSize == 0 ? Unpacking{13, 8} : Unpacking{35, 24};
 }
 
 CtaWork workOf(const ProductShape &shape, ScheduleAttr s) {
@@ -124,11 +138,11 @@ CtaWork workOf(const ProductShape &shape, ScheduleAttr s) {
   work.weightBytes = weightBytesOf(shape, channels * k);
   work.activationBytes = std::min<double>(tokens, shape.tokens) * k;
   work.multiplyAdds = channels * tokens * k;
-  // Per 16 channels x 64 k: one load, and per word two ANDs and a shift.
+  Unpacking unpacking = unpackingOf(shape.weights);
   double unpacked = channels / 16 * subSteps * s.getTokenWarps();
+  work.logic = unpacked * unpacking.logic;
   if (s.getPath() == Path::Wgmma) {
-    work.logic = unpacked * 8;
-    work.instructions = unpacked * 13 + warps * 30;
+    work.instructions = unpacked * unpacking.instructions + warps * 30;
     // The B operand is read by each tile of 64 channels.
     work.sharedBytes =
         tokens * k * channels / 64 + 2 * work.weightBytes + tokens * k;
@@ -138,11 +152,7 @@ CtaWork workOf(const ProductShape &shape, ScheduleAttr s) {
   double tokenBlocks = tokens / s.getTokenWarps() / 8;
   double products = warps * blocks * tokenBlocks * 2 * subSteps;
   double copies = (work.weightBytes + tokens * k) / 16 / 32;
-  // With groups, docs/rationale.md counts 28 instructions and 6 for
-  // multipliers.
-  bool grouped = shape.groupSize != 0;
-  work.logic = unpacked * (grouped ? 24 : 8);
-  work.instructions = unpacked * (grouped ? 35 : 13) + products +
+  work.instructions = unpacked * unpacking.instructions + products +
                       warps * tokenBlocks * subSteps + copies * 4 + warps * 24;
   work.sharedBytes = work.weightBytes * (1 + s.getTokenWarps()) +
                      tokens * k * (1 + s.getChannelWarps());
@@ -211,7 +221,7 @@ private:
 
 Grid::Grid(const TargetDescription &target, const ProductShape &shape,
            ScheduleAttr schedule)
-    : occupancy(claimedCtas(target, schedule, shape.groupSize)), target(target),
+    : occupancy(claimedCtas(target, schedule, shape.weights)), target(target),
       shape(shape), s(schedule), calibration(calibrationOf(target)),
       wgmma(s.getPath() == Path::Wgmma),
       sms(static_cast<double>(target.multiprocessors)), work(workOf(shape, s)),
@@ -318,7 +328,8 @@ llvm::StringRef odyssey::boundName(Bound bound) {
 Floor odyssey::floorOf(const TargetDescription &target,
                        const ProductShape &shape) {
   double n = shape.n, k = shape.k, m = shape.tokens;
-  double bytes = n * k / 2 + m * k + 2 * m * n + 4 * (m + n);
+  double bytes = n * k * static_cast<double>(shape.weights.bits) / 8 + m * k +
+                 2 * m * n + 4 * (m + n);
   double memory = bytes / (target.memoryGbs * 1e9);
   double rate = std::max(target.mmaPerClock, target.wgmmaPerClock) *
                 static_cast<double>(target.multiprocessors) * target.clock();
@@ -326,7 +337,8 @@ Floor odyssey::floorOf(const TargetDescription &target,
   return {std::max(memory, tensor), memory >= tensor};
 }
 
-int64_t odyssey::estimateRegisters(ScheduleAttr s) {
+int64_t odyssey::estimateRegisters(ScheduleAttr s,
+                                   layout::WeightFormat weights) {
   int64_t accumulators = s.getChannels() * s.getTokens() /
                          (s.getChannelWarps() * s.getTokenWarps() * 32);
   if (s.getPath() == Path::Wgmma) {
@@ -337,11 +349,11 @@ int64_t odyssey::estimateRegisters(ScheduleAttr s) {
           232, std::max(accumulators + 56, 2 * accumulators + 40));
     return std::min<int64_t>(168, accumulators + 56);
   }
-  // Two sets of fragments of 4 registers, and addresses.
+  // Two sets of fragments, of 4 registers as packed, and addresses.
   int64_t blocks =
       s.getChannels() / s.getChannelWarps() / layout::kBlockChannels;
   int64_t tokenBlocks = s.getTokens() / s.getTokenWarps() / 8;
-  return accumulators + 8 * (blocks + tokenBlocks) + 26;
+  return accumulators + 8 * (blocks * weights.bits / 4 + tokenBlocks) + 26;
 }
 
 Prediction odyssey::predict(const TargetDescription &target,

@@ -21,8 +21,6 @@ namespace {
 
 /// A thread has 255 registers; the estimate may be that much too low.
 constexpr int64_t kMostRegisters = 232;
-/// Accumulation in int32 is exact up to here (docs/numerics.md).
-constexpr int64_t kMostK = 132104;
 
 /// A schedule without how sums are divided among CTAs.
 struct ScheduleTile {
@@ -37,7 +35,7 @@ public:
   Collector(MLIRContext *context, const TargetDescription &target,
             const ProductShape &shape, int64_t panelChannels)
       : context(context), target(target), shape(shape),
-        packed{shape.n, shape.k, panelChannels} {}
+        packed{shape.n, shape.k, panelChannels, 0, shape.weights.bits} {}
 
   void addMmaSync();
   void addWgmma();
@@ -74,15 +72,16 @@ void Collector::add(const ScheduleTile &tile, int64_t splitK, int64_t ctas,
       tile.channelWarps, tile.tokenWarps, tile.stages, splitK, ctas, streamK);
   if (!schedule)
     return;
-  if (int64_t bytes = schedule.getSharedBytes(shape.groupSize);
+  if (int64_t bytes = schedule.getSharedBytes(shape.weights);
       bytes > target.sharedBytesPerBlock) {
     refusal = "the smallest stages need " + std::to_string(bytes) +
               " bytes of shared memory, a CTA of " + target.name.str() +
               " has " + std::to_string(target.sharedBytesPerBlock);
     return;
   }
-  if (estimateRegisters(schedule) > kMostRegisters ||
-      schedule.getThreads() * layout::roundUp(estimateRegisters(schedule), 8) >
+  int64_t registers = estimateRegisters(schedule, shape.weights);
+  if (registers > kMostRegisters ||
+      schedule.getThreads() * layout::roundUp(registers, 8) >
           target.registers) {
     refusal = "a thread needs more registers than there are";
     return;
@@ -182,13 +181,13 @@ odyssey::legalSchedules(MLIRContext *context, const TargetDescription &target,
   };
   if (shape.tokens < 1 || shape.n < 1 || shape.k < 1)
     return refuse("tokens, N and K must be positive");
-  if (shape.k > kMostK)
-    return refuse("K must be at most " + llvm::Twine(kMostK) +
+  if (int64_t most = shape.weights.maxK(); shape.k > most)
+    return refuse("K must be at most " + llvm::Twine(most) +
                   " for exact sums of 32 bits, got " + llvm::Twine(shape.k));
   Collector collector(context, target, shape, panelChannels);
   collector.addMmaSync();
   // Weights with groups have no kernel of the path wgmma.
-  if (target.hasWgmma() && shape.groupSize == 0)
+  if (target.hasWgmma() && shape.weights.groupSize == 0)
     collector.addWgmma();
   if (collector.schedules.empty())
     return refuse(collector.refusal);

@@ -26,8 +26,8 @@ int64_t odyssey::residentCtas(const TargetDescription &target, int64_t threads,
 
 int64_t odyssey::claimedCtas(const TargetDescription &target,
                              fastgemm::ScheduleAttr schedule,
-                             int64_t groupSize) {
+                             layout::WeightFormat weights) {
   return std::max<int64_t>(1, residentCtas(target, schedule.getThreads(),
-                                           estimateRegisters(schedule),
-                                           schedule.getSharedBytes(groupSize)));
+                                           estimateRegisters(schedule, weights),
+                                           schedule.getSharedBytes(weights)));
 }

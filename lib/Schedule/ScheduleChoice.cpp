@@ -25,16 +25,23 @@ static int64_t tileTokens(int64_t tokens, int64_t most) {
   return most;
 }
 
-bool odyssey::canQuantizeToken(fastgemm::ScheduleAttr schedule, int64_t k) {
-  // With the stages of any schedule this fits into a multiprocessor.
-  constexpr int64_t mostBytes = 32 * 1024;
+bool odyssey::canQuantizeToken(fastgemm::ScheduleAttr schedule, int64_t k,
+                               layout::WeightFormat weights) {
+  // A part of the token that is worth keeping; a CTA's shared memory on sm_90,
+  // and what of it the quantization takes besides.
+  constexpr int64_t mostBytes = 32 * 1024, sharedBytes = 227 * 1024,
+                    scratchBytes = 1024;
   if (schedule.getPath() != fastgemm::Path::Wgmma || schedule.getCtas() > 0 ||
       schedule.getStreamK() > 0 || k % 8 != 0)
     return false;
   int64_t tiles = fastgemm::SwizzledAttr::getTilesAlongK(k);
   int64_t own = (tiles + schedule.getSplitK() - 1) / schedule.getSplitK();
-  return own * schedule.getTokens() * fastgemm::SwizzledAttr::kTileK <=
-         mostBytes;
+  int64_t resident =
+      own * schedule.getTokens() * fastgemm::SwizzledAttr::kTileK;
+  int64_t others = schedule.getSharedBytes(weights) -
+                   schedule.getStages() * schedule.getActivationBytes();
+  return resident <= mostBytes &&
+         others + resident + scratchBytes <= sharedBytes;
 }
 
 fastgemm::ScheduleAttr

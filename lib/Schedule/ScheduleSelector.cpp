@@ -52,7 +52,8 @@ ScheduleChoices ScheduleSelector::makeChoices(const ProductShape &shape) const {
   // compete with measured ones.
   auto rank = [&](const ScheduleCandidate &candidate) {
     bool savesKernel =
-        shape.tokens == 1 && canQuantizeToken(candidate.schedule, shape.k);
+        shape.tokens == 1 &&
+        canQuantizeToken(candidate.schedule, shape.k, shape.weights);
     return std::tuple(!savesKernel, !candidate.measured, candidate.seconds(),
                       candidate.order);
   };

@@ -110,8 +110,8 @@ bool TuningDatabase::matches(const Key &key, const TargetDescription &target) {
 std::vector<TuningEntry> TuningDatabase::find(const TargetDescription &target,
                                               const ProductShape &shape) const {
   std::vector<TuningEntry> found;
-  // What is measured are products without groups.
-  if (shape.groupSize != 0)
+  // What is measured are products of 4 bits without groups.
+  if (shape.weights != layout::WeightFormat())
     return found;
   for (const auto &[key, time] : entries)
     if (key.n == shape.n && paddedK(key.k) == paddedK(shape.k) &&

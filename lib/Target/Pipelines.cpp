@@ -18,9 +18,11 @@
 using namespace mlir;
 using namespace odyssey;
 
-void odyssey::buildFusionPipeline(OpPassManager &manager, int64_t groupSize) {
+void odyssey::buildFusionPipeline(OpPassManager &manager,
+                                  layout::WeightFormat weights) {
   QuantizeLinearsOptions quantize;
-  quantize.groupSize = groupSize;
+  quantize.weightBits = weights.bits;
+  quantize.groupSize = weights.groupSize;
   manager.addPass(createQuantizeLinears(std::move(quantize)));
   manager.addPass(createFuse());
 }
@@ -51,7 +53,7 @@ void odyssey::buildKernelPipeline(OpPassManager &manager,
 
 void odyssey::buildGraphPipeline(OpPassManager &manager,
                                  const PipelineOptions &options) {
-  buildFusionPipeline(manager, options.groupSize);
+  buildFusionPipeline(manager, options.weights);
   buildKernelPipeline(manager, options);
 }
 
@@ -91,12 +93,15 @@ struct CommandLineOptions : PassPipelineOptions<CommandLineOptions> {
       llvm::cl::desc("Input channels that share a multiplier: 32, 64 or 128; 0 "
                      "for one scale per output channel"),
       llvm::cl::init(0)};
+  Option<int64_t> weightBits{*this, "weight-bits",
+                             llvm::cl::desc("Bits of a weight: 4 or 8"),
+                             llvm::cl::init(4)};
 
   PipelineOptions get() const {
     PipelineOptions options;
     options.target = target;
     options.buckets.assign(buckets.begin(), buckets.end());
-    options.groupSize = groupSize;
+    options.weights = {weightBits, groupSize};
     return options;
   }
 };

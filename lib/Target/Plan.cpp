@@ -190,8 +190,8 @@ llvm::Error PlanBuilder::addKernels() {
   return llvm::Error::success();
 }
 
-/// Describes the W4A8 product that `kernel` computes, for programs that run the
-/// kernel with operands of their own (odyssey-bench).
+/// Describes the integer product that `kernel` computes, for programs that run
+/// the kernel with operands of their own (odyssey-bench).
 void PlanBuilder::addProduct(graph::LaunchOp launch, int64_t kernel) {
   auto findPacked = [](Value value) {
     auto type = dyn_cast<RankedTensorType>(value.getType());
@@ -226,7 +226,7 @@ void PlanBuilder::addProduct(graph::LaunchOp launch, int64_t kernel) {
   json::Object product{
       {"n", type.getDimSize(0)},
       {"k", type.getDimSize(1)},
-      {"weight_bits", 4},
+      {"weight_bits", type.getElementTypeBitWidth()},
       {"panel_channels",
        cast<fastgemm::PackedAttr>(type.getEncoding()).getChannels()},
       {"row_bytes", rows ? rows.getStride() : type.getDimSize(1)},

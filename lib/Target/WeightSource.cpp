@@ -34,6 +34,12 @@ static std::string constantName(Operation *op) {
   return ("rope_table." + Twine(shape[0]) + "x" + Twine(shape[1])).str();
 }
 
+static layout::PackedWeights packedLayout(RankedTensorType type,
+                                          fastgemm::PackedAttr packed) {
+  return {type.getDimSize(0), type.getDimSize(1), packed.getChannels(),
+          packed.getOffset(), type.getElementTypeBitWidth()};
+}
+
 BundleConstant odyssey::describeConstant(Operation *op) {
   auto type = cast<RankedTensorType>(op->getResult(0).getType());
   BundleConstant constant;
@@ -41,8 +47,7 @@ BundleConstant odyssey::describeConstant(Operation *op) {
   constant.op = op;
   if (auto packed =
           dyn_cast_or_null<fastgemm::PackedAttr>(type.getEncoding())) {
-    layout::PackedWeights layout{type.getDimSize(0), type.getDimSize(1),
-                                 packed.getChannels(), packed.getOffset()};
+    layout::PackedWeights layout = packedLayout(type, packed);
     constant.type = "u8";
     constant.shape = {layout.bytes()};
     constant.bytes = layout.bytes();
@@ -130,6 +135,8 @@ static llvm::Error checkValues(StringRef name, ArrayRef<uint8_t> bytes,
   Type element = type.getElementType();
   if (element.isInteger(4))
     return checkRange(name, bytes, -8, 7);
+  if (isa_and_nonnull<fastgemm::PackedAttr>(type.getEncoding()))
+    return checkRange(name, bytes, -127, 127);
   if (isa_and_nonnull<fastgemm::MultipliersAttr>(type.getEncoding()))
     return checkRange(name, bytes, 0, layout::kMaxMultiplier);
   size_t width = element.getIntOrFloatBitWidth() / 8;
@@ -184,10 +191,9 @@ materializeWeight(graph::WeightOp op, const TensorSource &weights) {
   auto packed = dyn_cast_or_null<fastgemm::PackedAttr>(type.getEncoding());
   if (!packed)
     return bytes;
-  layout::PackedWeights layout{type.getDimSize(0), type.getDimSize(1),
-                               packed.getChannels(), packed.getOffset()};
   return layout::packWeights(
-      layout, {reinterpret_cast<const int8_t *>(bytes.data()), bytes.size()});
+      packedLayout(type, packed),
+      {reinterpret_cast<const int8_t *>(bytes.data()), bytes.size()});
 }
 
 //===----------------------------------------------------------------------===//

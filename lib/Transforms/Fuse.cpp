@@ -63,6 +63,9 @@ LogicalResult findProducts(Operation *op, PatternRewriter &rewriter,
     if (!products.empty() &&
         product.getGroupSize() != products[0].getGroupSize())
       return rewriter.notifyMatchFailure(op, "products of different groups");
+    if (!products.empty() &&
+        product.getWeightFormat().bits != products[0].getWeightFormat().bits)
+      return rewriter.notifyMatchFailure(op, "weights of different widths");
     if (product.getBias() && !isPlainWeight(product.getBias()))
       return rewriter.notifyMatchFailure(op, "a bias is no weight by name");
     products.push_back(product);

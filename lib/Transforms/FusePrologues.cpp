@@ -71,7 +71,8 @@ struct FusePrologues : odyssey::impl::FuseProloguesBase<FusePrologues> {
 
   static bool isFusible(graph::MatmulOp matmul) {
     std::optional<fastgemm::ScheduleAttr> schedule = matmul.getSchedule();
-    if (!schedule || !canQuantizeToken(*schedule, matmul.getK()))
+    if (!schedule ||
+        !canQuantizeToken(*schedule, matmul.getK(), matmul.getWeightFormat()))
       return false;
     Operation *producer = matmul.getX().getDefiningOp();
     if (!isa_and_nonnull<graph::QuantizeOp, graph::RmsNormQuantizeOp,

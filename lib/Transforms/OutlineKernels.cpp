@@ -52,7 +52,7 @@ std::string nameOf(Operation *op) {
       add("t", schedule->getTokens());
   };
   if (auto matmul = dyn_cast<graph::MatmulOp>(op)) {
-    name = "matmul_w4a8";
+    name = "matmul_w" + std::to_string(matmul.getWeightFormat().bits) + "a8";
     add("n", matmul.getN());
     add("k", matmul.getK());
     if (matmul.getGroupSize())

@@ -16,11 +16,18 @@ using namespace odyssey;
 
 namespace {
 
-/// Whether this is a matrix of 4-bit weights that has no layout yet.
+/// Whether this is a matrix of a product's weights that has no layout yet. Of 8
+/// bits there are other matrices, too.
 bool isUnpacked(graph::WeightOp weight) {
   auto type = dyn_cast<RankedTensorType>(weight.getType());
-  return type && type.getRank() == 2 && type.getElementType().isInteger(4) &&
-         !type.getEncoding();
+  if (!type || type.getRank() != 2 || type.getEncoding())
+    return false;
+  if (!type.getElementType().isInteger(8))
+    return type.getElementType().isInteger(4);
+  return llvm::any_of(weight->getUsers(), [&](Operation *user) {
+    auto matmul = dyn_cast<graph::MatmulOp>(user);
+    return matmul && matmul.getWeights() == weight.getResult();
+  });
 }
 
 struct PackWeights : odyssey::impl::PackWeightsBase<PackWeights> {
@@ -72,9 +79,10 @@ struct PackWeights : odyssey::impl::PackWeightsBase<PackWeights> {
     std::optional<bool> grouped;
     for (Operation *user : weight->getUsers()) {
       auto matmul = dyn_cast<graph::MatmulOp>(user);
-      if (!matmul)
+      if (!matmul || matmul.getWeights() != weight.getResult())
         return weight.emitOpError()
-               << "of 4 bits is used by something else than a product";
+               << "of " << type.getElementTypeBitWidth()
+               << " bits is used by something else than a product";
       bool hasGroups = static_cast<bool>(matmul.getMultipliers());
       if (grouped.value_or(hasGroups) != hasGroups)
         return weight.emitOpError() << "of 4 bits is used by products with and "

@@ -1,4 +1,4 @@
-//===- QuantizeLinears.cpp - 16-bit products to W4A8 products -------------===//
+//===- QuantizeLinears.cpp - 16-bit products to integer products ----------===//
 
 #include "odyssey/Layout/PackedMultipliers.h"
 #include "odyssey/Transforms/Passes.h"
@@ -23,6 +23,13 @@ struct QuantizeLinears : odyssey::impl::QuantizeLinearsBase<QuantizeLinears> {
       getOperation().emitError()
           << "expects a group size of 32, 64 or 128, or 0 for none, got "
           << static_cast<int64_t>(groupSize);
+      return signalPassFailure();
+    }
+    if (!layout::isWeightWidth(weightBits) ||
+        (weightBits == 8 && groupSize != 0)) {
+      getOperation().emitError()
+          << "expects weights of 4 bits, or of 8 bits without groups, got "
+          << static_cast<int64_t>(weightBits) << " bits";
       return signalPassFailure();
     }
     SmallVector<graph::LinearOp> linears;
@@ -52,7 +59,7 @@ struct QuantizeLinears : odyssey::impl::QuantizeLinearsBase<QuantizeLinears> {
     };
     Value values = graph::WeightOp::create(
         rewriter, loc,
-        RankedTensorType::get({n, k}, rewriter.getIntegerType(4)),
+        RankedTensorType::get({n, k}, rewriter.getIntegerType(weightBits)),
         weight.getNames());
     Value scales = named(groupSize == 0 ? "_scale" : "_channel_scale", {n},
                          rewriter.getF32Type());

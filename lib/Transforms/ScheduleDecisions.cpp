@@ -36,7 +36,7 @@ public:
     int64_t size = op.getX().getType().getDimSize(0);
     members.push_back({op,
                        {ShapedType::isDynamic(size) ? tokens : size, op.getN(),
-                        op.getK(), op.getGroupSizeOrZero()},
+                        op.getK(), op.getWeightFormat()},
                        op.getScheduleAttr()});
   }
 
@@ -109,7 +109,7 @@ LogicalResult Group::checkByHand(const Member &member) const {
   if (member.byHand.getPath() == fastgemm::Path::Wgmma && !target.hasWgmma())
     return op.emitOpError() << "expects a schedule of path mma_sync on "
                             << target.name << ", got path wgmma";
-  int64_t bytes = member.byHand.getSharedBytes(member.shape.groupSize);
+  int64_t bytes = member.byHand.getSharedBytes(member.shape.weights);
   if (bytes <= target.sharedBytesPerBlock)
     return success();
   return op.emitOpError() << "expects a schedule that needs at most "

@@ -8,6 +8,17 @@ func.func @other_user() -> tensor<64x64xi4> {
 
 // -----
 
+func.func @other_user_of_bytes(%x: tensor<?x64xi8>, %s: tensor<?xf32>) -> (tensor<?x64xf16>, tensor<64x64xi8>) {
+  // expected-error@+1 {{'odyssey.weight' op of 8 bits is used by something else than a product}}
+  %w = odyssey.weight "w" : tensor<64x64xi8>
+  %ws = odyssey.weight "s" : tensor<64xf32>
+  %y = odyssey.matmul %x scale %s, %w scale %ws
+      : (tensor<?x64xi8>, tensor<?xf32>, tensor<64x64xi8>, tensor<64xf32>) -> tensor<?x64xf16>
+  return %y, %w : tensor<?x64xf16>, tensor<64x64xi8>
+}
+
+// -----
+
 // Rows that come from outside have no padding, and copies take 16 bytes.
 func.func @unpadded_argument(%x: tensor<?x72xi8>, %s: tensor<?xf32>) -> tensor<?x64xf16> {
   %w = odyssey.weight "w" : tensor<64x72xi4>

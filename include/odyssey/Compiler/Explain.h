@@ -11,7 +11,7 @@
 
 namespace odyssey::compiler {
 
-/// Prints, for every distinct W4A8 product of a fused graph and every token
+/// Prints, for every distinct product of a fused graph and every token
 /// bucket: the schedule that odyssey-schedule gives it, its predicted and,
 /// where it was tuned, measured time, the floor, what it waits for, the next
 /// best candidates and the reason for the choice. An error has been printed

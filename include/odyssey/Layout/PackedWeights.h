@@ -1,4 +1,4 @@
-//===- PackedWeights.h - Where each 4-bit weight lives ----------*- C++ -*-===//
+//===- PackedWeights.h - Where each packed weight lives ---------*- C++ -*-===//
 //
 // The packed layout of weights as pure arithmetic: no MLIR, no GPU. Everything
 // that writes packed weights (the bundle writer) or reads them (the kernels'
@@ -13,10 +13,19 @@
 // = 2, byte 1, of lane 4g + t = 4; p = 0 is the high nibble. So it is the high
 // nibble of byte 4096 + (4 + 1) * 512 + 4 * 16 + 2 * 4 + 1.
 //
+// Of 8 bits, blocks, steps and panels take twice the bytes, and a block is two
+// pieces of 512 bytes, one for each k32 step: a lane's 16 bytes of a piece are
+// the four registers of its A fragment, word 2h + p. (The 32 bytes of a lane
+// are not together, so that a warp's 16-byte loads read 512 bytes in a row,
+// without bank conflicts.) The same weight is byte 8192 + (4 + 1) * 1024 + s *
+// 512 + 4 * 16 + (2h + p) * 4 + 1.
+//
 //===----------------------------------------------------------------------===//
 
 #ifndef ODYSSEY_LAYOUT_PACKEDWEIGHTS_H
 #define ODYSSEY_LAYOUT_PACKEDWEIGHTS_H
+
+#include "odyssey/Layout/WeightFormat.h"
 
 #include <cstdint>
 #include <span>
@@ -28,10 +37,10 @@ namespace odyssey::layout {
 inline constexpr int64_t kBlockK = 64;
 /// Output channels of a block: the rows of one mma A fragment.
 inline constexpr int64_t kBlockChannels = 16;
-/// Bytes of a block: 16 x 64 weights of 4 bits.
-inline constexpr int64_t kBlockBytes = kBlockChannels * kBlockK / 2;
-/// Bytes of a block that one lane reads.
-inline constexpr int64_t kLaneBytes = kBlockBytes / 32;
+/// Bytes that a lane reads at once, and those of a whole warp: a piece of a
+/// block.
+inline constexpr int64_t kLaneBytes = 16;
+inline constexpr int64_t kPieceBytes = 32 * kLaneBytes;
 /// Channels whose order is permuted together (two blocks).
 inline constexpr int64_t kQuadChannels = 32;
 
@@ -46,7 +55,7 @@ struct NibblePosition {
 };
 
 /// The layout `#fastgemm.packed<channels = panelChannels, offset = offset>` of
-/// an [N, K] tensor.
+/// an [N, K] tensor of integers of `bits` bits.
 struct PackedWeights {
   int64_t n, k;
   /// Channels of a panel, a multiple of 32.
@@ -54,21 +63,28 @@ struct PackedWeights {
   /// What is added to a weight to make its nibble: 0 (two's complement), or 8
   /// for weights with group multipliers.
   int64_t offset = 0;
+  /// 4 or 8.
+  int64_t bits = 4;
 
   int64_t paddedN() const { return roundUp(n, panelChannels); }
   int64_t paddedK() const { return roundUp(k, kBlockK); }
-  int64_t bytes() const { return paddedN() * paddedK() / 2; }
+  int64_t bytes() const { return paddedN() * paddedK() * bits / 8; }
+  /// Bytes of a block: 16 x 64 weights.
+  int64_t blockBytes() const { return kBlockChannels * kBlockK * bits / 8; }
+  /// Pieces of a block: one of 4 bits, two of 8.
+  int64_t pieces() const { return blockBytes() / kPieceBytes; }
   /// Bytes from one step of 64 k to the next inside a panel.
-  int64_t stepBytes() const { return panelChannels * kBlockK / 2; }
+  int64_t stepBytes() const { return panelChannels * kBlockK * bits / 8; }
   /// Bytes from one panel to the next.
   int64_t panelBytes() const { return paddedK() / kBlockK * stepBytes(); }
 
-  /// Where weight (channel, k) is; both inside the padded shape.
+  /// Where weight (channel, k) is; both inside the padded shape. A weight of 8
+  /// bits takes the whole byte, and `high` is false.
   NibblePosition position(int64_t channel, int64_t k) const;
 };
 
-/// Packs `weights`, N x K row-major with values -8 to 7; the padding holds
-/// weights of 0.
+/// Packs `weights`, N x K row-major with values -8 to 7, of 8 bits any; the
+/// padding holds weights of 0.
 std::vector<uint8_t> packWeights(const PackedWeights &layout,
                                  std::span<const int8_t> weights);
 

@@ -21,8 +21,7 @@ namespace odyssey {
 /// A product of `tokens` x [n, k].
 struct ProductShape {
   int64_t tokens, n, k;
-  /// Input channels that share a weight multiplier, or 0.
-  int64_t groupSize = 0;
+  layout::WeightFormat weights = {};
 
   friend auto operator<=>(const ProductShape &, const ProductShape &) = default;
 };
@@ -50,7 +49,8 @@ Floor floorOf(const TargetDescription &target, const ProductShape &shape);
 
 /// Registers of a thread, as ptxas will give them (an estimate, within some 15
 /// % of what it says).
-int64_t estimateRegisters(fastgemm::ScheduleAttr schedule);
+int64_t estimateRegisters(fastgemm::ScheduleAttr schedule,
+                          layout::WeightFormat weights);
 
 /// The time of a schedule that `legalSchedules` lists.
 Prediction predict(const TargetDescription &target, const ProductShape &shape,

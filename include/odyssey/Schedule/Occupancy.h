@@ -20,10 +20,10 @@ int64_t residentCtas(const TargetDescription &target, int64_t threads,
                      int64_t registers, int64_t sharedBytes);
 
 /// The same by the estimated registers of a schedule, at least 1: what the cost
-/// model counts on and a compiled kernel has to allow. `groupSize` is that of
-/// the weights' scales, 0 for scales per channel.
+/// model counts on and a compiled kernel has to allow.
 int64_t claimedCtas(const TargetDescription &target,
-                    fastgemm::ScheduleAttr schedule, int64_t groupSize);
+                    fastgemm::ScheduleAttr schedule,
+                    layout::WeightFormat weights);
 
 } // namespace odyssey
 

@@ -19,8 +19,9 @@ int64_t choosePanelChannels(int64_t n, int64_t k);
 
 /// Whether the kernel of a product of one token and k input channels can
 /// quantize the token itself (odyssey-fuse-prologues): path wgmma, a CTA a
-/// tile, and a CTA's part of the token fits beside its stages.
-bool canQuantizeToken(fastgemm::ScheduleAttr schedule, int64_t k);
+/// tile, and a CTA's part of the token fits beside its stages of weights.
+bool canQuantizeToken(fastgemm::ScheduleAttr schedule, int64_t k,
+                      layout::WeightFormat weights);
 
 /// The schedule of the fp16 product of `tokens` x [n, k].
 fastgemm::ScheduleAttr chooseLinearSchedule(mlir::MLIRContext *context,

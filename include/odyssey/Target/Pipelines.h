@@ -18,15 +18,16 @@ struct PipelineOptions {
   std::string gpu;
   /// Databases of measured schedules, beside those of the compiler.
   std::vector<std::string> tuning;
-  /// Input channels that share a multiplier, or 0.
-  int64_t groupSize = 0;
+  /// What 16-bit weights become.
+  layout::WeightFormat weights = {};
   /// Most of the L2 cache, in percent, that a product asks for in advance.
   int64_t prefetchPercent = 40;
 };
 
-/// Graph of 16-bit products to a graph of fused W4A8 products:
+/// Graph of 16-bit products to a graph of fused integer products:
 /// odyssey-quantize-linears, odyssey-fuse.
-void buildFusionPipeline(mlir::OpPassManager &manager, int64_t groupSize);
+void buildFusionPipeline(mlir::OpPassManager &manager,
+                         layout::WeightFormat weights);
 
 /// Fused graph to launches of outlined kernels: odyssey-schedule,
 /// odyssey-fuse-decode-attention, odyssey-split-attention,

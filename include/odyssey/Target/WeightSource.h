@@ -31,9 +31,10 @@ BundleConstant describeConstant(mlir::Operation *op);
 
 /// Makes a constant's bytes: reads the tensors that an odyssey.weight names
 /// from `weights`, checks their types, shapes and values, concatenates and
-/// packs them; evaluates a rope table. 4-bit weights outside -8 to 7, group
-/// multipliers outside 0 to 15 and non-finite numbers are errors that name the
-/// tensor and the index. `weights` may be null where no tensor is named.
+/// packs them; evaluates a rope table. weights outside -8 to 7, or of 8
+/// bits outside -127 to 127, group multipliers outside 0 to 15 and non-finite
+/// numbers are errors that name the tensor and the index. `weights` may be null
+/// where no tensor is named.
 llvm::Expected<std::vector<uint8_t>> materialize(const BundleConstant &constant,
                                                  const TensorSource *weights);
 

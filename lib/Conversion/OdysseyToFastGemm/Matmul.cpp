@@ -1,4 +1,4 @@
-//===- Matmul.cpp - The W4A8 product for the mma_sync path ----------------===//
+//===- Matmul.cpp - The integer product for the mma_sync path -------------===//
 //
 // Y^T = W X^T: weights are the A operand (16 output channels a fragment),
 // tokens the B side. A CTA owns a tile of `channels` x `tokens`; its warps
@@ -13,6 +13,8 @@
 //   weights      [S][channels / 16][512 bytes]       as packed
 //   activations  [S][tokens][64 bytes]               16-byte chunks swizzled
 //   multipliers  [k / span][channels / 2 bytes]      where there are groups
+// Weights of 8 bits have 1024 bytes to 16 channels, a fragment of 512 for each
+// k32 step, of which a lane reads 16 bytes each, with nothing to unpack.
 // Chunk c of token m stands at c ^ ((m >> 1) & 3): the eight rows that one
 // 8x8 matrix of ldmatrix reads then fall into eight different bank groups.
 //
@@ -63,8 +65,8 @@ struct MatmulShape {
     channelTiles = packed.paddedN() / channels;
     blocks = channels / schedule.getChannelWarps() / layout::kBlockChannels;
     tokenBlocks = tokens / schedule.getTokenWarps() / 8;
-    weightBytes = channels * schedule.getK() / 2;
-    multiplierOffset = weightBytes + tokens * schedule.getK();
+    weightBytes = schedule.getWeightBytes(op.getWeightFormat());
+    multiplierOffset = weightBytes + schedule.getActivationBytes();
     groupSize = op.getGroupSizeOrZero();
     stageBytes = multiplierOffset + schedule.getMultiplierBytes(groupSize);
     if (groupSize != 0) {
@@ -102,7 +104,7 @@ struct MatmulShape {
 
 /// Register fragments of one sub-step of 64 k.
 struct Fragments {
-  /// Per block of 16 channels: 16 bytes of packed weights.
+  /// Per block of 16 channels: its pieces, 16 bytes each of packed weights.
   SmallVector<Val> weights;
   /// Per pair of blocks: multiplierWords() words with the multipliers of
   /// channel 4g + j of the pair's 32 in bits 4j to 4j + 3.
@@ -117,10 +119,11 @@ struct Fragments {
     return all;
   }
   static Fragments fromFlat(ArrayRef<Val> all, const MatmulShape &shape) {
+    int64_t pieces = shape.blocks * shape.packed.pieces();
     int64_t words = shape.blocks / 2 * shape.multiplierWords();
-    return {SmallVector<Val>(all.take_front(shape.blocks)),
-            SmallVector<Val>(all.slice(shape.blocks, words)),
-            SmallVector<Val>(all.drop_front(shape.blocks + words))};
+    return {SmallVector<Val>(all.take_front(pieces)),
+            SmallVector<Val>(all.slice(pieces, words)),
+            SmallVector<Val>(all.drop_front(pieces + words))};
   }
 };
 
@@ -170,6 +173,7 @@ private:
   Val loadMultipliers(Val stage, int64_t k, int64_t pair);
   fastgemm::DequantGroupsOp dequantGroups(const Fragments &fragments,
                                           int64_t block);
+  std::array<Value, 2> unpack(const Fragments &fragments, int64_t block);
   void multiply(const Fragments &fragments, SmallVectorImpl<Val> &sums);
   SmallVector<Val> sumUp(const Segment &segment);
   void epilogue(const Segment &segment, ArrayRef<Val> sums);
@@ -198,9 +202,9 @@ void MatmulEmitter::locate() {
   Val warp = thread >> 5;
   channelWarp = warp % shape.schedule.getChannelWarps();
   tokenWarp = warp / shape.schedule.getChannelWarps();
-  laneWeights =
-      k.offset(k.shared(), channelWarp * (shape.blocks * layout::kBlockBytes) +
-                               (lane << 4));
+  laneWeights = k.offset(
+      k.shared(),
+      channelWarp * (shape.blocks * shape.packed.blockBytes()) + (lane << 4));
   // Lane 8i + r gives ldmatrix row r of matrix i, which is chunk i of token r.
   Val row = tokenWarp * (shape.tokenBlocks * 8) + (lane & 7);
   Val column = (lane >> 3) ^ ((row >> 1) & 3);
@@ -222,13 +226,16 @@ MatmulEmitter::planCopies(const Segment &segment) {
   int64_t ctaBlocks = shape.channels / layout::kBlockChannels;
   int64_t panelBlocks = shape.packed.panelChannels / layout::kBlockChannels;
   int64_t chunks = shape.weightBytes / 16;
+  int64_t blockChunks = shape.packed.blockBytes() / 16;
   for (int64_t first = 0; first < chunks; first += shape.threads) {
     Val chunk = thread + first;
-    Val subStep = chunk / (ctaBlocks * 32);
-    Val block = (chunk >> 5) % ctaBlocks + segment.channelTile * ctaBlocks;
+    Val subStep = chunk / (ctaBlocks * blockChunks);
+    Val block =
+        chunk / blockChunks % ctaBlocks + segment.channelTile * ctaBlocks;
     Val panel = block / panelBlocks;
-    Val inPanel = block % panelBlocks * layout::kBlockBytes +
-                  subStep * shape.packed.stepBytes() + ((chunk & 31) << 4);
+    Val inPanel = block % panelBlocks * shape.packed.blockBytes() +
+                  subStep * shape.packed.stepBytes() +
+                  ((chunk % blockChunks) << 4);
     Copy copy;
     copy.bytesPerTile = shape.subSteps * shape.packed.stepBytes();
     copy.global = k.offset(
@@ -331,10 +338,10 @@ Fragments MatmulEmitter::loadFragments(Val slot, int64_t subStep) {
   Val stage = slot * shape.stageBytes;
   Val weights = k.offset(k.offset(laneWeights, stage),
                          subStep * shape.channels / layout::kBlockChannels *
-                             layout::kBlockBytes);
-  for (int64_t i = 0; i < shape.blocks; ++i)
+                             shape.packed.blockBytes());
+  for (int64_t i = 0; i < shape.blocks * shape.packed.pieces(); ++i)
     fragments.weights.push_back(
-        k.load(registers, k.offset(weights, i * layout::kBlockBytes)));
+        k.load(registers, k.offset(weights, i * layout::kPieceBytes)));
   for (int64_t pair = 0; pair < shape.blocks / 2; ++pair)
     for (int64_t word = 0; word < shape.multiplierWords(); ++word)
       fragments.multipliers.push_back(loadMultipliers(
@@ -376,16 +383,25 @@ MatmulEmitter::dequantGroups(const Fragments &fragments, int64_t block) {
                                              k.vectorOf(multipliers).value);
 }
 
+/// The A fragments of a block, for the two k32 steps.
+std::array<Value, 2> MatmulEmitter::unpack(const Fragments &fragments,
+                                           int64_t block) {
+  if (shape.packed.bits == 8)
+    return {fragments.weights[2 * block], fragments.weights[2 * block + 1]};
+  Operation *dequant =
+      shape.groupSize == 0
+          ? k.create<fastgemm::DequantOp>(fragments.weights[block].value)
+          : dequantGroups(fragments, block).getOperation();
+  return {dequant->getResult(0), dequant->getResult(1)};
+}
+
 /// sums[i][j] += 16 channels of block i x 8 tokens of block j, over 64 k.
 void MatmulEmitter::multiply(const Fragments &fragments,
                              SmallVectorImpl<Val> &sums) {
   for (int64_t i = 0; i < shape.blocks; ++i) {
-    Operation *dequant =
-        shape.groupSize == 0
-            ? k.create<fastgemm::DequantOp>(fragments.weights[i].value)
-            : dequantGroups(fragments, i).getOperation();
+    std::array<Value, 2> steps = unpack(fragments, i);
     for (int64_t step = 0; step < 2; ++step) {
-      Value a = dequant->getResult(step);
+      Value a = steps[step];
       for (int64_t j = 0; j < shape.tokenBlocks; ++j) {
         Value b = k.create<vector::ExtractStridedSliceOp>(
             fragments.activations[j].value, ArrayRef<int64_t>{2 * step},
@@ -554,7 +570,7 @@ LogicalResult conversion::emitMatmul(KernelBuilder &k, graph::MatmulOp op) {
   if (schedule.getPath() == fastgemm::Path::Wgmma)
     return emitMatmulWgmma(k, op, packed);
   layout::PackedWeights weights{op.getN(), op.getK(), packed.getChannels(),
-                                packed.getOffset()};
+                                packed.getOffset(), op.getWeightFormat().bits};
   int64_t stride = rowStride(op.getX());
   if (stride != weights.paddedK())
     return op.emitOpError() << "expects activations with a row stride of "

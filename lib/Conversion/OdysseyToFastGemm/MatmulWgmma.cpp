@@ -1,4 +1,4 @@
-//===- MatmulWgmma.cpp - The W4A8 product for the wgmma path --------------===//
+//===- MatmulWgmma.cpp - The integer product for the wgmma path -----------===//
 //
 // Y^T = W X^T on Hopper. One thread, the producer, brings tiles of packed
 // weights and of swizzled activations to a ring of stages in shared memory,
@@ -24,6 +24,10 @@
 // A stage in shared memory, at a multiple of 1024 bytes:
 //   activations  [tokens][128 bytes]                128-byte swizzle
 //   weights      [channels / 128][2][8][512 bytes]  as packed
+//
+// Weights of 8 bits have twice the bytes, two pieces of 512 to a block, and are
+// A fragments as they are.
+//
 // Behind the stages: the exchange of a cluster, then two mbarriers per stage,
 // `full` and `empty`.
 //
@@ -315,7 +319,9 @@ LogicalResult conversion::emitMatmulWgmma(KernelBuilder &k, graph::MatmulOp op,
            << "expects " << graph::kPrefetchAttrName
            << " to be positive, in a product whose schedule has no ctas and no "
               "stream_k";
-  WgmmaShape shape(schedule, {op.getN(), op.getK(), packed.getChannels()},
+  WgmmaShape shape(schedule,
+                   {op.getN(), op.getK(), packed.getChannels(), /*offset=*/0,
+                    op.getWeightFormat().bits},
                    op.getX().getDefiningOp(), prefetch,
                    static_cast<bool>(op.getMaxima()));
   if (shape.producer && (schedule.getCtas() > 0 || schedule.getStreamK() > 0 ||

@@ -8,7 +8,7 @@ using namespace odyssey::conversion;
 
 ProductEpilogue::ProductEpilogue(KernelBuilder &k, graph::MatmulOp op)
     : k(k), n(op.getN()), isGated(op.getSiluMul()),
-      hasGroups(op.getMultipliers()),
+      factor(op.getWeightFormat().factor()),
       tokenScales(k.operand(op.getXScalesMutable())),
       weightScales(k.operand(op.getWeightScalesMutable())) {
   if (op.getBias())
@@ -40,9 +40,11 @@ ProductEpilogue::Inputs ProductEpilogue::loadInputs(Val token, Val channel,
 }
 
 Val ProductEpilogue::finish(Val sum, Val tokenScale, const Inputs &inputs) {
-  // Without groups unpacked weights are 16 q; dividing by a power of two is
-  // exact.
-  Val scale = hasGroups ? inputs.scale : inputs.scale * k.constantF32(0.0625f);
+  // Dividing by a power of two is exact.
+  Val scale =
+      factor == 1
+          ? inputs.scale
+          : inputs.scale * k.constantF32(1.0f / static_cast<float>(factor));
   Val scaled = k.intToF32(sum) * scale * tokenScale;
   if (inputs.bias.value)
     scaled = scaled + k.toF32(inputs.bias);

@@ -1,7 +1,7 @@
 //===- ProductEpilogue.h - From int32 sums to stored outputs ----*- C++ -*-===//
 //
-// What follows the sum over K in every W4A8 product, whatever path computed the
-// sum: scaling, bias, residual or activation, rounding, store
+// What follows the sum over K in every integer product, whatever path computed
+// the sum: scaling, bias, residual or activation, rounding, store
 // (docs/numerics.md, N11 and N17). A path calls it once for each four adjacent
 // channels of a token that one thread holds, which is what the channel order of
 // packed weights gives it.
@@ -34,10 +34,10 @@ public:
     maximaColumn = warp, maximaColumns = columns;
   }
 
-  /// Finishes and stores `sums`, kChannels int32 sums of 16 q_w * q_x, or of
-  /// m q_w * q_x with groups, of the channels `channel` (a multiple of
-  /// kChannels, below N) and up of the token `token` (below M); both are i32.
-  /// Channels behind N are not stored.
+  /// Finishes and stores `sums`, kChannels int32 sums of 16 q_w * q_x, of
+  /// m q_w * q_x with groups, or of q_w * q_x of 8 bits, of the channels
+  /// `channel` (a multiple of kChannels, below N) and up of the token `token`
+  /// (below M); both are i32. Channels behind N are not stored.
   void store(Val token, Val channel, llvm::ArrayRef<Val> sums);
 
   /// The same for several tokens of the same channels, `sums[i]` being those of
@@ -78,7 +78,8 @@ private:
   int64_t n;
   /// Whether of four channels two are a gate's and two are to be multiplied.
   bool isGated;
-  bool hasGroups;
+  /// What the sums are a multiple of and the scales take back.
+  int64_t factor;
   Val tokenScales, weightScales, biases, residuals;
   /// Instead of tokenScales.
   Val onlyScale;

@@ -22,7 +22,15 @@ SmallVector<Val> WgmmaEmitter::loadWeights(const RingPosition &position,
                half * shape.packed.stepBytes());
   SmallVector<Val> fragments(2 * kTilesOfGroup);
   for (int64_t i = 0; i < kTilesOfGroup; ++i) {
-    Val packed = k.load(registers, k.offset(weights, i * layout::kBlockBytes));
+    Val block = k.offset(weights, i * shape.packed.blockBytes());
+    // Weights of 8 bits are fragments as they are, one for each step.
+    if (shape.packed.bits == 8) {
+      for (int64_t step = 0; step < 2; ++step)
+        fragments[step * kTilesOfGroup + i] =
+            k.load(registers, k.offset(block, step * layout::kPieceBytes));
+      continue;
+    }
+    Val packed = k.load(registers, block);
     auto dequant = k.create<fastgemm::DequantOp>(packed.value);
     fragments[i] = k.val(dequant.getLow());
     fragments[kTilesOfGroup + i] = k.val(dequant.getHigh());
@@ -279,10 +287,11 @@ void WgmmaEmitter::quantizeToken() {
 
 void WgmmaEmitter::consume() {
   group = warp >> 2;
-  laneWeights = k.offset(
-      k.shared(shape.weightsInStage),
-      group * (kHalves * shape.packed.stepBytes()) +
-          (warp & 3) * (kTilesOfGroup * layout::kBlockBytes) + (lane << 4));
+  laneWeights =
+      k.offset(k.shared(shape.weightsInStage),
+               group * (kHalves * shape.packed.stepBytes()) +
+                   (warp & 3) * (kTilesOfGroup * shape.packed.blockBytes()) +
+                   (lane << 4));
   if (isStream()) {
     consumeStream();
     return;

@@ -36,7 +36,7 @@ struct WgmmaShape {
     kTiles = fastgemm::SwizzledAttr::getTilesAlongK(packed.k);
     endsInHalf = packed.paddedK() % kTileK != 0;
     activationBytes = tokens * kTileK;
-    int64_t weightBytes = schedule.getStageBytes() - activationBytes;
+    int64_t weightBytes = schedule.getWeightBytes({.bits = packed.bits});
     weightsInStage = producer ? 0 : activationBytes;
     stageBytes = weightsInStage + weightBytes;
     resident = stages * stageBytes;

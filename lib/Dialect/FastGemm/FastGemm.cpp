@@ -183,7 +183,14 @@ LogicalResult PackedAttr::verify(function_ref<InFlightDiagnostic()> emitError,
 LogicalResult
 PackedAttr::verifyEncoding(ArrayRef<int64_t> shape, Type elementType,
                            function_ref<InFlightDiagnostic()> emitError) const {
-  return verifyMatrixEncoding(shape, elementType, 4, emitError);
+  bool isByte = elementType.isSignlessInteger(8);
+  if (!isByte && !elementType.isSignlessInteger(4))
+    return emitError() << "expects elements of type i4 or i8, got "
+                       << elementType;
+  if (isByte && getOffset() != 0)
+    return emitError() << "expects an offset of 0 for elements of type i8, got "
+                       << getOffset();
+  return verifyMatrixEncoding(shape, elementType, isByte ? 8 : 4, emitError);
 }
 
 LogicalResult

@@ -137,7 +137,7 @@ LogicalResult QuantizeOp::verify() {
                          columns(getX()));
 }
 
-/// C7 to C10: the multipliers of a product with groups, or none.
+/// C7 to C10, C12: the multipliers of a product with groups, or none.
 static LogicalResult verifyGroups(MatmulOp op) {
   auto packed = dyn_cast_or_null<fastgemm::PackedAttr>(
       op.getWeights().getType().getEncoding());
@@ -175,6 +175,9 @@ static LogicalResult verifyGroups(MatmulOp op) {
                 "panels, got "
              << encoding;
   }
+  // C12
+  if (op.getWeightFormat().bits == 8)
+    return op.emitOpError() << "expects no groups with weights of 8 bits";
   // C10
   if (op.getSchedule() && op.getSchedule()->getPath() == fastgemm::Path::Wgmma)
     return op.emitOpError()
@@ -208,8 +211,8 @@ LogicalResult MatmulOp::verify() {
                             getSiluMul() ? getN() / 2 : getN())))
     return failure();
   // C4
-  if (getK() > kMaxK)
-    return emitOpError() << "expects K of at most " << kMaxK
+  if (int64_t maxK = getWeightFormat().maxK(); getK() > maxK)
+    return emitOpError() << "expects K of at most " << maxK
                          << ", so that no 32-bit sum overflows, got " << getK();
   // C5
   if (auto encoding = getWeights().getType().getEncoding();
@@ -231,7 +234,7 @@ LogicalResult MatmulOp::verify() {
                          << getN();
   if (getSiluMul() && getResidual())
     return emitOpError() << "expects no residual with silu_mul";
-  // C12
+  // C13
   if (getMaxima()) {
     fastgemm::ScheduleAttr schedule = getScheduleAttr();
     if (!schedule || schedule.getPath() != fastgemm::Path::Wgmma ||

@@ -45,8 +45,13 @@ func.func private @panel(tensor<192x64xi4, #fastgemm.packed<channels = 48>>)
 
 // -----
 
-// expected-error@+1 {{expects elements of type i4, got 'i8'}}
-func.func private @packed_type(tensor<192x64xi8, #fastgemm.packed<channels = 64>>)
+// expected-error@+1 {{expects elements of type i4 or i8, got 'i16'}}
+func.func private @packed_type(tensor<192x64xi16, #fastgemm.packed<channels = 64>>)
+
+// -----
+
+// expected-error@+1 {{expects an offset of 0 for elements of type i8, got 8}}
+func.func private @packed_bytes(tensor<192x64xi8, #fastgemm.packed<channels = 64, offset = 8>>)
 
 // -----
 

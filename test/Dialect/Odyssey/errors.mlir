@@ -283,10 +283,10 @@ func.func @matmul_encoding(%x: tensor<?x64xi8>, %s: tensor<?xf32>, %w: tensor<32
 
 // -----
 
-func.func @matmul_weight_type(%x: tensor<?x64xi8>, %s: tensor<?xf32>, %w: tensor<32x64xi8>, %ws: tensor<32xf32>) {
-  // expected-error@+1 {{'odyssey.matmul' op operand #2 must be 2D tensor of 4-bit signless integer values, but got 'tensor<32x64xi8>'}}
+func.func @matmul_weight_type(%x: tensor<?x64xi8>, %s: tensor<?xf32>, %w: tensor<32x64xi16>, %ws: tensor<32xf32>) {
+  // expected-error@+1 {{'odyssey.matmul' op operand #2 must be 2D tensor of 4-bit signless integer or 8-bit signless integer values, but got 'tensor<32x64xi16>'}}
   %y = odyssey.matmul %x scale %s, %w scale %ws
-      : (tensor<?x64xi8>, tensor<?xf32>, tensor<32x64xi8>, tensor<32xf32>) -> tensor<?x32xf16>
+      : (tensor<?x64xi8>, tensor<?xf32>, tensor<32x64xi16>, tensor<32xf32>) -> tensor<?x32xf16>
   return
 }
 

@@ -145,10 +145,13 @@ std::vector<uint16_t> odyssey::testing::randomHalves(std::mt19937 &random,
 }
 
 std::vector<int8_t> odyssey::testing::randomWeights(std::mt19937 &random,
-                                                    size_t count) {
+                                                    size_t count,
+                                                    int64_t bits) {
   std::vector<int8_t> values(count);
   for (int8_t &value : values)
-    value = static_cast<int8_t>(static_cast<int>(random() % 16) - 8);
+    value =
+        static_cast<int8_t>(bits == 8 ? static_cast<int>(random() % 255) - 127
+                                      : static_cast<int>(random() % 16) - 8);
   return values;
 }
 

@@ -82,8 +82,9 @@ float fromHalf(uint16_t bits);
 /// Normally distributed fp16 values with a few outliers.
 std::vector<uint16_t> randomHalves(std::mt19937 &random, size_t count,
                                    float scale = 1.0f);
-/// 4-bit weights, all values from -8 to 7.
-std::vector<int8_t> randomWeights(std::mt19937 &random, size_t count);
+/// Weights of 4 bits, all values from -8 to 7, or of 8 bits, from -127 to 127.
+std::vector<int8_t> randomWeights(std::mt19937 &random, size_t count,
+                                  int64_t bits = 4);
 /// Positive scales around 0.01.
 std::vector<float> randomScales(std::mt19937 &random, size_t count);
 

@@ -1,4 +1,4 @@
-//===- MatmulTest.cpp - W4A8 products, bit for bit ------------------------===//
+//===- MatmulTest.cpp - Integer products, bit for bit ---------------------===//
 //
 // Every output is compared for equality with the formulas of docs/numerics.md
 // (Product.h).
@@ -42,6 +42,26 @@ INSTANTIATE_TEST_SUITE_P(Real, MatmulShapes,
                                            Shape{3072, 576, {1, 32}},
                                            Shape{4096, 4096, {1, 16}}));
 
+class ByteShapes : public ::testing::TestWithParam<Shape> {};
+
+/// Weights of 8 bits, in every tile of either path.
+TEST_P(ByteShapes, EveryOutputIsEqual) {
+  for (const char *target : {"sm_80", "sm_90a"}) {
+    SCOPED_TRACE(target);
+    checkProduct(GetParam().n, GetParam().k, GetParam().tokens,
+                 {.bias = true, .target = target, .bits = 8});
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Small, ByteShapes,
+    ::testing::Values(Shape{64, 64, {1, 7, 8, 9, 128, 300}},
+                      Shape{172, 64, {1, 5, 33, 129}},
+                      Shape{64, 172, {1, 17, 64, 300}}, Shape{1, 1, {1, 3}},
+                      Shape{33, 100, {1, 12, 100}},
+                      Shape{130, 1091, {4, 24, 257}},
+                      Shape{576, 1536, {1, 16, 200}}));
+
 TEST(Matmul, LongestReductionOfLlama) { checkProduct(256, 11008, {1, 33}); }
 
 TEST(Matmul, Bias) {
@@ -57,11 +77,14 @@ TEST(Matmul, Residual) {
 }
 
 /// The extremes of 32-bit accumulation: every product at its largest magnitude.
-TEST(Matmul, LargestSums) {
+class LargestSums : public ::testing::TestWithParam<int64_t> {};
+
+TEST_P(LargestSums, AreExact) {
   constexpr int64_t n = 32, k = 11008;
-  std::vector<int8_t> weights(n * k, -8);
-  std::vector<float> scales(n, 0.001f);
-  CompiledModule module(matmulIr(n, k, {}),
+  int64_t bits = GetParam();
+  std::vector<int8_t> weights(n * k, bits == 8 ? -127 : -8);
+  std::vector<float> scales(n, bits == 8 ? 0.0001f : 0.001f);
+  CompiledModule module(matmulIr(n, k, {.bits = bits}),
                         {{"w", tensor(ElementType::I8, {n, k}, weights)},
                          {"ws", tensor(ElementType::F32, {n}, scales)}});
   std::vector<uint16_t> x(k, toHalf(-1.0f));
@@ -69,8 +92,10 @@ TEST(Matmul, LargestSums) {
       module.run("main", {tensor(ElementType::F16, {1, k}, x)});
   ASSERT_EQ(outputs.size(), 1u);
   EXPECT_EQ(elements<uint16_t>(outputs[0]),
-            multiply(quantize(x, 1, k), weights, scales, 1, n, k, {}));
+            multiply(quantize(x, 1, k), weights, scales, 1, n, k, {}, bits));
 }
+
+INSTANTIATE_TEST_SUITE_P(Bits, LargestSums, ::testing::Values(4, 8));
 
 /// Schedules differ in everything; the bits do not.
 TEST(Matmul, EveryScheduleGivesTheSameBits) {
@@ -91,9 +116,11 @@ TEST(Matmul, EveryScheduleGivesTheSameBits) {
        "1, "
        "stages = 8"}) {
     SCOPED_TRACE(schedule);
-    checkProduct(160, 576, {1, 37, 130},
-                 {.schedule = std::string("schedule <path = mma_sync, ") +
-                              schedule + ">"});
+    for (int64_t bits : {4, 8})
+      checkProduct(160, 576, {1, 37, 130},
+                   {.schedule = std::string("schedule <path = mma_sync, ") +
+                                schedule + ">",
+                    .bits = bits});
   }
 }
 
@@ -140,12 +167,14 @@ TEST(Matmul, EveryHopperScheduleGivesTheSameBits) {
        "channels = 256, tokens = 160, k = 128, channel_warps = 8, token_warps "
        "= 1, stages = 2, stream_k = 3"}) {
     SCOPED_TRACE(schedule);
-    checkProduct(
-        388, 576, {1, 37, 300},
-        {.bias = true,
-         .residual = true,
-         .schedule = std::string("schedule <path = wgmma, ") + schedule + ">",
-         .target = "sm_90a"});
+    for (int64_t bits : {4, 8})
+      checkProduct(
+          388, 576, {1, 37, 300},
+          {.bias = true,
+           .residual = true,
+           .schedule = std::string("schedule <path = wgmma, ") + schedule + ">",
+           .target = "sm_90a",
+           .bits = bits});
   }
 }
 
@@ -159,14 +188,16 @@ TEST(Matmul, DividedSumsGiveTheSameBits) {
         "stream_k = 3", "stream_k = 7", "stream_k = 20", "stream_k = 64",
         "stream_k = 1000"}) {
     SCOPED_TRACE(division);
-    checkProduct(
-        100, 1100, {1, 7, 8, 16, 33, 64, 1, 33},
-        {.bias = true,
-         .residual = true,
-         .schedule = std::string("schedule <path = mma_sync, channels = 64, "
-                                 "tokens = 16, k = 64, channel_warps = 2, "
-                                 "token_warps = 1, stages = 4, ") +
-                     division + ">"});
+    for (int64_t bits : {4, 8})
+      checkProduct(
+          100, 1100, {1, 7, 8, 16, 33, 64, 1, 33},
+          {.bias = true,
+           .residual = true,
+           .schedule = std::string("schedule <path = mma_sync, channels = 64, "
+                                   "tokens = 16, k = 64, channel_warps = 2, "
+                                   "token_warps = 1, stages = 4, ") +
+                       division + ">",
+           .bits = bits});
   }
 }
 
@@ -175,28 +206,29 @@ TEST(Matmul, DividedSumsGiveTheSameBits) {
 /// With a schedule, that is the one of the product with the activation.
 void checkSiluMul(int64_t f, int64_t k, const std::vector<int64_t> &tokens,
                   const std::string &target = "sm_80",
-                  const std::string &schedule = "") {
+                  const std::string &schedule = "", int64_t bits = 4) {
+  std::string integer = "xi" + std::to_string(bits) + ">";
   SCOPED_TRACE("F = " + std::to_string(f) + ", K = " + std::to_string(k));
   std::string F = std::to_string(f), K = std::to_string(k);
   std::string x = "tensor<?x" + K + "xf16>", y = "tensor<?x" + F + "xf16>";
   std::string both = std::to_string(2 * f);
   std::string scheduled =
       "%w = odyssey.weight \"wg\", \"wu\" interleaved : tensor<" + both + "x" +
-      K + "xi4>\n%ws = odyssey.weight \"sg\", \"su\" interleaved : tensor<" +
+      K + integer + "\n%ws = odyssey.weight \"sg\", \"su\" interleaved : tensor<" +
       both + "xf32>\n%b = odyssey.weight \"b\", \"b\" interleaved : tensor<" +
       both + "xf16>\n%q, %s = odyssey.quantize %x : " + x + " -> tensor<?x" +
       K + "xi8>, tensor<?xf32>\n" +
       "%a = odyssey.matmul %q scale %s, %w scale %ws bias %b silu_mul " +
       schedule + " : (tensor<?x" + K + "xi8>, tensor<?xf32>, tensor<" + both +
-      "x" + K + "xi4>, tensor<" + both + "xf32>, tensor<" + both +
+      "x" + K + integer + ", tensor<" + both + "xf32>, tensor<" + both +
       "xf16>) -> " + y + "\n";
   std::string product =
       " bias %b : (tensor<?x" + K + "xi8>, tensor<?xf32>, tensor<" + F + "x" +
-      K + "xi4>, tensor<" + F + "xf32>, tensor<" + F + "xf16>) -> " + y + "\n";
+      K + integer + ", tensor<" + F + "xf32>, tensor<" + F + "xf16>) -> " + y + "\n";
   std::string body =
-      "%wg = odyssey.weight \"wg\" : tensor<" + F + "x" + K +
-      "xi4>\n%wu = odyssey.weight \"wu\" : tensor<" + F + "x" + K +
-      "xi4>\n%sg = odyssey.weight \"sg\" : tensor<" + F +
+      "%wg = odyssey.weight \"wg\" : tensor<" + F + "x" + K + integer +
+      "\n%wu = odyssey.weight \"wu\" : tensor<" + F + "x" + K + integer +
+      "\n%sg = odyssey.weight \"sg\" : tensor<" + F +
       "xf32>\n%su = odyssey.weight \"su\" : tensor<" + F +
       "xf32>\n%b = odyssey.weight \"b\" : tensor<" + F +
       "xf16>\n%q, %s = odyssey.quantize %x : " + x + " -> tensor<?x" + K +
@@ -210,8 +242,8 @@ void checkSiluMul(int64_t f, int64_t k, const std::vector<int64_t> &tokens,
           (schedule.empty() ? body : scheduled) + "return %a : " + y +
           "\n}\nfunc.func @apart(%x: " + x + ") -> (" + y + ", " + y + ") {\n" +
           body + "return %a, %g : " + y + ", " + y + "\n}\n",
-      {{"wg", tensor(ElementType::I8, {f, k}, randomWeights(random, f * k))},
-       {"wu", tensor(ElementType::I8, {f, k}, randomWeights(random, f * k))},
+      {{"wg", tensor(ElementType::I8, {f, k}, randomWeights(random, f * k, bits))},
+       {"wu", tensor(ElementType::I8, {f, k}, randomWeights(random, f * k, bits))},
        {"sg", tensor(ElementType::F32, {f}, randomScales(random, f))},
        {"su", tensor(ElementType::F32, {f}, randomScales(random, f))},
        {"b", tensor(ElementType::F16, {f}, randomHalves(random, f))}},
@@ -236,6 +268,8 @@ TEST(Matmul, SiluMul) {
   checkSiluMul(172, 576, {1, 9, 130}, "sm_90a",
                "schedule <path = wgmma, channels = 128, tokens = 16, k = 128, "
                "channel_warps = 4, token_warps = 1, stages = 2, stream_k = 4>");
+  checkSiluMul(172, 64, {1, 9, 130}, "sm_80", "", 8);
+  checkSiluMul(172, 576, {1, 9, 130}, "sm_90a", "", 8);
 }
 
 /// A gated feed-forward layer whose step of one token quantizes in the second

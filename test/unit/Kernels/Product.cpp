@@ -1,4 +1,4 @@
-//===- Product.cpp - W4A8 products and what they should give --------------===//
+//===- Product.cpp - Integer products and what they should give -----------===//
 
 #include "Product.h"
 
@@ -32,7 +32,10 @@ Quantized odyssey::testing::quantize(const std::vector<uint16_t> &x, int64_t m,
 std::vector<uint16_t>
 odyssey::testing::multiply(const Quantized &x, const std::vector<int8_t> &w,
                            const std::vector<float> &scales, int64_t m,
-                           int64_t n, int64_t k, const Extras &extras) {
+                           int64_t n, int64_t k, const Extras &extras,
+                           int64_t bits) {
+  // Of 4 bits, weights are unpacked as 16 times what they are.
+  int64_t factor = bits == 8 ? 1 : 16;
   std::vector<uint16_t> result(m * n);
   for (int64_t row = 0; row < m; ++row)
     for (int64_t channel = 0; channel < n; ++channel) {
@@ -40,8 +43,8 @@ odyssey::testing::multiply(const Quantized &x, const std::vector<int8_t> &w,
       const int8_t *a = x.values.data() + row * k, *b = w.data() + channel * k;
       for (int64_t i = 0; i < k; ++i)
         sum += static_cast<int32_t>(a[i]) * b[i];
-      float scaled = static_cast<float>(16 * static_cast<int64_t>(sum));
-      scaled = scaled * (scales[channel] / 16.0f);
+      float scaled = static_cast<float>(factor * static_cast<int64_t>(sum));
+      scaled = scaled * (scales[channel] / static_cast<float>(factor));
       scaled = scaled * x.scales[row];
       if (!extras.bias.empty())
         scaled = scaled + fromHalf(extras.bias[channel]);
@@ -58,14 +61,15 @@ std::string odyssey::testing::matmulIr(int64_t n, int64_t k,
                                        const Variant &variant) {
   std::string N = std::to_string(n), K = std::to_string(k);
   std::string half = "tensor<?x" + N + "xf16>";
+  std::string integer = "xi" + std::to_string(variant.bits) + ">";
   std::string bias =
       variant.bias ? "%b = odyssey.weight \"b\" : tensor<" + N + "xf16>\n" : "";
   return "func.func @main(%x: tensor<?x" + K + "xf16>" +
          (variant.residual ? ", %r: " + half : "") + ") -> " + half +
          " {\n"
          "%w = odyssey.weight \"w\" : tensor<" +
-         N + "x" + K +
-         "xi4>\n"
+         N + "x" + K + integer +
+         "\n"
          "%ws = odyssey.weight \"ws\" : tensor<" +
          N + "xf32>\n" + bias + "%q, %s = odyssey.quantize %x : tensor<?x" + K +
          "xf16> -> tensor<?x" + K +
@@ -74,7 +78,7 @@ std::string odyssey::testing::matmulIr(int64_t n, int64_t k,
          (variant.bias ? "bias %b " : "") +
          (variant.residual ? "residual %r " : "") + variant.schedule +
          " : (tensor<?x" + K + "xi8>, tensor<?xf32>, tensor<" + N + "x" + K +
-         "xi4>, tensor<" + N + "xf32>" +
+         integer + ", tensor<" + N + "xf32>" +
          (variant.bias ? ", tensor<" + N + "xf16>" : "") +
          (variant.residual ? ", " + half : "") + ") -> " + half +
          "\nreturn %y : " + half + "\n}\n";
@@ -100,7 +104,7 @@ void odyssey::testing::checkProduct(int64_t n, int64_t k,
                                     const Variant &variant) {
   SCOPED_TRACE("N = " + std::to_string(n) + ", K = " + std::to_string(k));
   std::mt19937 random(static_cast<unsigned>(n * 7919 + k));
-  std::vector<int8_t> weights = randomWeights(random, n * k);
+  std::vector<int8_t> weights = randomWeights(random, n * k, variant.bits);
   std::vector<float> scales = randomScales(random, n);
   std::vector<WeightTensor> file = {
       {"w", tensor(ElementType::I8, {n, k}, weights)},
@@ -122,8 +126,8 @@ void odyssey::testing::checkProduct(int64_t n, int64_t k,
       extras.residual = randomHalves(random, m * n, 4.0f);
       inputs.push_back(tensor(ElementType::F16, {m, n}, extras.residual));
     }
-    std::vector<uint16_t> expected =
-        multiply(quantize(x, m, k), weights, scales, m, n, k, extras);
+    std::vector<uint16_t> expected = multiply(
+        quantize(x, m, k), weights, scales, m, n, k, extras, variant.bits);
     for (const EmulatorOptions &emulator : variant.emulators) {
       module.restart(emulator);
       for (int launch = 0; launch < variant.launches; ++launch)

@@ -1,4 +1,4 @@
-//===- Product.h - W4A8 products and what they should give ------*- C++ -*-===//
+//===- Product.h - Integer products and what they should give ---*- C++ -*-===//
 //
 // What tests of products share: the IR of one product with all that may stand
 // around it, and its expected outputs by the formulas of docs/numerics.md,
@@ -27,6 +27,8 @@ struct Variant {
   bool bias = false, residual = false;
   /// `schedule <...>` as in the IR; the compiler's choice without.
   std::string schedule = "", target = "sm_80";
+  /// Bits of a weight: 4 or 8.
+  int64_t bits = 4;
   /// Emulators to run in, each with all hazard checks.
   std::vector<runtime::EmulatorOptions> emulators = {{}};
   /// Launches in each of them, one after the other on the same memory.
@@ -38,10 +40,12 @@ struct Extras {
   std::vector<uint16_t> bias, residual;
 };
 
-/// The fp16 outputs [m, n] of weights [n, k] with a scale per channel.
+/// The fp16 outputs [m, n] of weights [n, k] of `bits` bits with a scale per
+/// channel.
 std::vector<uint16_t> multiply(const Quantized &x, const std::vector<int8_t> &w,
                                const std::vector<float> &scales, int64_t m,
-                               int64_t n, int64_t k, const Extras &extras);
+                               int64_t n, int64_t k, const Extras &extras,
+                               int64_t bits = 4);
 
 /// A function `main` of activations in fp16 (and the residual), which are
 /// quantized and multiplied by the weights "w" with scales "ws" and bias "b".

@@ -37,6 +37,8 @@ constexpr int64_t kReducedCtas = 2;
 struct Case {
   int64_t n, k;
   const char *target;
+  /// Of a weight.
+  int64_t bits = 4;
 };
 
 bool isHopper(const Case &c) { return std::string(c.target) == "sm_90a"; }
@@ -51,7 +53,7 @@ std::string scheduleOf(const ScheduleSelector &selector, const Case &c,
                        int64_t tokens) {
   Path path = isHopper(c) ? Path::Wgmma : Path::MmaSync;
   for (const ScheduleCandidate &candidate :
-       selector.choices({tokens, c.n, c.k}).candidates) {
+       selector.choices({tokens, c.n, c.k, {.bits = c.bits}}).candidates) {
     ScheduleAttr s = candidate.schedule;
     if (s.getPath() != path)
       continue;
@@ -78,7 +80,7 @@ TEST_P(ProductShapes, EveryOutputIsEqual) {
   for (const auto &[schedule, tokens] : tokensOf) {
     SCOPED_TRACE(schedule);
     checkProduct(kReducedN, reducedK(c), tokens,
-                 {.schedule = schedule, .target = c.target});
+                 {.schedule = schedule, .target = c.target, .bits = c.bits});
   }
 }
 
@@ -90,6 +92,13 @@ std::vector<Case> allCases() {
   for (auto [n, k] : shapes)
     for (const char *target : {"sm_80", "sm_90a"})
       cases.push_back({n, k, target});
+  // The twin of 8 bits that W4A8 is compared with.
+  for (auto [n, k] : {std::pair<int64_t, int64_t>(4096, 4096),
+                      {22016, 4096},
+                      {4096, 11008},
+                      {8192, 28672}})
+    for (const char *target : {"sm_80", "sm_90a"})
+      cases.push_back({n, k, target, 8});
   return cases;
 }
 
@@ -97,12 +106,14 @@ INSTANTIATE_TEST_SUITE_P(Llama, ProductShapes, ::testing::ValuesIn(allCases()),
                          [](const auto &info) {
                            const Case &c = info.param;
                            return "n" + std::to_string(c.n) + "k" +
-                                  std::to_string(c.k) + c.target;
+                                  std::to_string(c.k) + c.target +
+                                  (c.bits == 8 ? "i8" : "");
                          });
 
 /// For mma_sync, MatmulTest has a shape of full size.
 TEST(ProductShapes, FullSize) {
   checkProduct(4096, 11008, {1}, {.target = "sm_90a"});
+  checkProduct(4096, 11008, {1}, {.target = "sm_90a", .bits = 8});
 }
 
 //===----------------------------------------------------------------------===//
@@ -129,8 +140,9 @@ TEST(DividedProducts, MmaSync) {
           ", k = 128, channel_warps = 4, token_warps = 1, stages = 3, " +
           division + ">";
       SCOPED_TRACE(schedule);
-      checkProduct(kReducedN, kReducedKMmaSync, width.tokens,
-                   {.schedule = schedule});
+      for (int64_t bits : {4, 8})
+        checkProduct(kReducedN, kReducedKMmaSync, width.tokens,
+                     {.schedule = schedule, .bits = bits});
     }
 }
 
@@ -144,8 +156,9 @@ TEST(DividedProducts, Wgmma) {
           "split_k = " +
           std::to_string(split) + ">";
       SCOPED_TRACE(schedule);
-      checkProduct(kReducedN, kReducedK, width.tokens,
-                   {.schedule = schedule, .target = "sm_90a"});
+      for (int64_t bits : {4, 8})
+        checkProduct(kReducedN, kReducedK, width.tokens,
+                     {.schedule = schedule, .target = "sm_90a", .bits = bits});
     }
 }
 
@@ -190,11 +203,15 @@ std::vector<runtime::EmulatorOptions> emulators() {
 }
 
 /// Whenever copies end, and however warps take turns.
-TEST(ProductTiming, SameBitsInEveryOrder) {
+class ProductTiming : public ::testing::TestWithParam<int64_t> {};
+
+TEST_P(ProductTiming, SameBitsInEveryOrder) {
+  int64_t bits = GetParam();
   checkProduct(kReducedN, 576, {5, 33},
                {.schedule = "schedule <path = mma_sync, channels = 64, tokens "
                             "= 16, k = 64, channel_warps = 2, token_warps = 1, "
                             "stages = 3, split_k = 3>",
+                .bits = bits,
                 .emulators = emulators()});
   for (const char *schedule :
        {"channels = 128, tokens = 8, k = 128, channel_warps = 4, token_warps = "
@@ -207,7 +224,10 @@ TEST(ProductTiming, SameBitsInEveryOrder) {
         kReducedN, 576, {5, 33},
         {.schedule = std::string("schedule <path = wgmma, ") + schedule + ">",
          .target = "sm_90a",
+         .bits = bits,
          .emulators = emulators()});
 }
+
+INSTANTIATE_TEST_SUITE_P(Bits, ProductTiming, ::testing::Values(4, 8));
 
 } // namespace

@@ -9,6 +9,7 @@
 
 #include "gtest/gtest.h"
 
+#include <algorithm>
 #include <random>
 #include <set>
 
@@ -77,6 +78,58 @@ TEST(PackedWeights, LanesReadTheirFragments) {
       }
 }
 
+TEST(PackedWeights, EveryByteIsUsedOnceWithEightBits) {
+  PackedWeights layout{172, 100, 64, 0, 8};
+  std::set<int64_t> used;
+  for (int64_t n = 0; n < layout.paddedN(); ++n)
+    for (int64_t k = 0; k < layout.paddedK(); ++k) {
+      NibblePosition at = layout.position(n, k);
+      ASSERT_GE(at.byte, 0);
+      ASSERT_LT(at.byte, layout.bytes());
+      EXPECT_FALSE(at.high);
+      EXPECT_TRUE(used.insert(at.byte).second)
+          << "channel " << n << ", k " << k;
+    }
+  EXPECT_EQ(static_cast<int64_t>(used.size()), layout.bytes());
+}
+
+TEST(PackedWeights, WorkedExampleWithEightBits) {
+  PackedWeights layout{172, 100, 64, 0, 8};
+  EXPECT_EQ(layout.bytes(), 3 * 8192);
+  EXPECT_EQ(layout.position(70, 97).byte,
+            8192 + (4 + 1) * 1024 + 512 + 4 * 16 + 1);
+}
+
+/// Of 8 bits, 16 bytes of a lane are the registers a0 to a3 of a k32 step.
+TEST(PackedWeights, LanesReadTheirFragmentsOfEightBits) {
+  PackedWeights layout{128, 192, 64, 0, 8};
+  std::mt19937 random(7);
+  std::vector<int8_t> weights(layout.n * layout.k);
+  for (int8_t &w : weights)
+    w = static_cast<int8_t>(static_cast<int>(random() % 255) - 127);
+  std::vector<uint8_t> packed = packWeights(layout, weights);
+  auto weight = [&](int64_t n, int64_t k) { return weights[n * layout.k + k]; };
+
+  for (int64_t block = 0; block < layout.n / 16; ++block)
+    for (int64_t k32 = 0; k32 < layout.k; k32 += 32)
+      for (int64_t lane = 0; lane < 32; ++lane) {
+        const uint8_t *bytes = packed.data() +
+                               block / 4 * (64 * layout.paddedK()) +
+                               k32 / 64 * (64 * 64) + block % 4 * 1024 +
+                               k32 / 32 % 2 * 512 + lane * 16;
+        int64_t g = lane / 4, t = lane % 4;
+        auto channelOfRow = [&](int64_t row) {
+          return block / 2 * 32 + 4 * (row % 8) + 2 * (block % 2) + row / 8;
+        };
+        for (int64_t h = 0; h < 2; ++h)
+          for (int64_t p = 0; p < 2; ++p)
+            for (int64_t j = 0; j < 4; ++j)
+              EXPECT_EQ(
+                  static_cast<int8_t>(bytes[(2 * h + p) * 4 + j]),
+                  weight(channelOfRow(g + 8 * p), k32 + 16 * h + 4 * t + j));
+      }
+}
+
 /// With an offset of 8 nibbles are weights plus 8, also those of the padding.
 TEST(PackedWeights, OffsetMakesNibblesUnsigned) {
   PackedWeights layout{33, 65, 64, 8};
@@ -97,6 +150,23 @@ TEST(PackedWeights, OffsetMakesNibblesUnsigned) {
 
 class PackedRoundTrip
     : public testing::TestWithParam<std::tuple<int64_t, int64_t, int64_t>> {};
+
+TEST_P(PackedRoundTrip, UnpackInvertsPackOfEightBits) {
+  auto [n, k, panel] = GetParam();
+  PackedWeights layout{n, k, panel, 0, 8};
+  std::mt19937 random(static_cast<unsigned>(n * 31 + k));
+  std::vector<int8_t> weights(n * k);
+  for (int8_t &w : weights)
+    w = static_cast<int8_t>(random());
+  std::vector<uint8_t> packed = packWeights(layout, weights);
+  EXPECT_EQ(unpackWeights(layout, packed), weights);
+  // The padding is zeros.
+  auto nonzero = [](const auto &values) {
+    return std::count_if(values.begin(), values.end(),
+                         [](auto value) { return value != 0; });
+  };
+  EXPECT_EQ(nonzero(packed), nonzero(weights));
+}
 
 TEST_P(PackedRoundTrip, UnpackInvertsPack) {
   auto [n, k, panel] = GetParam();

@@ -38,8 +38,19 @@ protected:
 };
 
 const ProductShape kShapes[] = {
-    {1, 4096, 4096}, {16, 12288, 4096}, {64, 4096, 11008}, {512, 22016, 4096},
-    {1, 576, 1536},  {128, 192, 172},   {7, 1, 1},
+    {1, 4096, 4096},
+    {16, 12288, 4096},
+    {64, 4096, 11008},
+    {512, 22016, 4096},
+    {1, 576, 1536},
+    {128, 192, 172},
+    {7, 1, 1},
+    // Weights of 8 bits, and with groups.
+    {1, 4096, 4096, {.bits = 8}},
+    {64, 4096, 11008, {.bits = 8}},
+    {512, 22016, 4096, {.bits = 8}},
+    {128, 192, 172, {.bits = 8}},
+    {16, 12288, 4096, {.groupSize = 64}},
 };
 
 std::vector<TargetDescription> allTargets() {
@@ -89,8 +100,9 @@ TEST_F(CostModel, LegalSchedulesAreLegal) {
       std::set<const void *> distinct;
       for (ScheduleAttr s : schedules) {
         EXPECT_TRUE(distinct.insert(s.getAsOpaquePointer()).second);
-        EXPECT_LE(s.getSharedBytes(), target.sharedBytesPerBlock);
-        EXPECT_LE(s.getThreads() * estimateRegisters(s), target.registers);
+        EXPECT_LE(s.getSharedBytes(shape.weights), target.sharedBytesPerBlock);
+        EXPECT_LE(s.getThreads() * estimateRegisters(s, shape.weights),
+                  target.registers);
         if (s.getPath() == Path::Wgmma) {
           EXPECT_TRUE(target.hasWgmma());
           continue;
@@ -111,6 +123,8 @@ TEST_F(CostModel, NamesTheConstraintThatLeavesNothing) {
   };
   EXPECT_EQ(whyNot({1, 64, 132105}),
             "K must be at most 132104 for exact sums of 32 bits, got 132105");
+  EXPECT_EQ(whyNot({1, 64, 133145, {.bits = 8}}),
+            "K must be at most 133144 for exact sums of 32 bits, got 133145");
   EXPECT_EQ(whyNot({1, 0, 64}), "tokens, N and K must be positive");
 }
 
@@ -134,6 +148,8 @@ TEST_F(CostModel, FloorIsBytesOrOperations) {
   Floor decode = floorOf(target, {1, 4096, 4096});
   EXPECT_TRUE(decode.byMemory);
   EXPECT_NEAR(decode.seconds, 8417284 / 2039e9, 1e-9);
+  Floor ofBytes = floorOf(target, {1, 4096, 4096, {.bits = 8}});
+  EXPECT_NEAR(ofBytes.seconds, (8417284 + 4096 * 2048) / 2039e9, 1e-9);
   Floor prefill = floorOf(target, {4096, 4096, 4096});
   EXPECT_FALSE(prefill.byMemory);
   EXPECT_NEAR(prefill.seconds, 4096.0 * 4096 * 4096 / (2048 * 108 * 1.41e9),
@@ -235,6 +251,44 @@ TEST_F(CostModel, CandidatesDiffer) {
                           s.getSplitK(), s.getCtas(), s.getStreamK());
     EXPECT_LE(++shapes[scheduleText(shallow)], 2);
   }
+}
+
+// Weights of 8 bits are twice the bytes, which is what few tokens wait for, and
+// take twice the shared memory; many tokens wait for the tensor cores more than
+// for them.
+TEST_F(CostModel, KnowsTheWidthOfWeights) {
+  ScheduleAttr schedule = mmaSync(64, 8, 64, 2, 1, 6);
+  EXPECT_EQ(schedule.getSharedBytes({.bits = 4}), 6 * (2048 + 512));
+  EXPECT_EQ(schedule.getSharedBytes({.bits = 8}), 6 * (4096 + 512));
+  auto best = [&](const TargetDescription &target, ProductShape shape,
+                  int64_t bits) {
+    shape.weights.bits = bits;
+    return rankSchedules(&context, target, shape, 128)
+        .front()
+        .prediction.seconds;
+  };
+  ProductShape few{1, 22016, 4096}, many{4096, 4096, 4096};
+  for (const TargetDescription &target : allTargets())
+    EXPECT_GT(best(target, few, 8), 1.4 * best(target, few, 4))
+        << target.gpu.str();
+  for (const char *gpu : {"h100", "h200"}) {
+    TargetDescription target = *findTarget("sm_90a", gpu);
+    double ratio = best(target, many, 8) / best(target, many, 4);
+    EXPECT_GE(ratio, 0.95) << gpu;
+    EXPECT_LE(ratio, 1.35) << gpu;
+  }
+}
+
+// A kernel that quantizes its token keeps it beside the stages, if both fit.
+TEST_F(CostModel, TokensAreKeptWhereTheyFit) {
+  auto wgmma = [&](int64_t channels, int64_t stages) {
+    return ScheduleAttr::get(&context, Path::Wgmma, channels, 8, 128,
+                             channels / 32, 1, stages);
+  };
+  EXPECT_TRUE(canQuantizeToken(wgmma(256, 6), 4096, {.bits = 4}));
+  EXPECT_TRUE(canQuantizeToken(wgmma(128, 6), 4096, {.bits = 8}));
+  EXPECT_FALSE(canQuantizeToken(wgmma(256, 7), 4096, {.bits = 8}));
+  EXPECT_FALSE(canQuantizeToken(wgmma(128, 6), 11008, {.bits = 8}));
 }
 
 // The same product takes less time where memory is faster.

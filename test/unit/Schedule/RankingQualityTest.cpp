@@ -94,7 +94,8 @@ TEST_F(Ranking, SplitsLongSumsOfFewTokens) {
                    (first.prediction.ctas + h200.multiprocessors - 1) /
                        h200.multiprocessors);
       EXPECT_GE(residents * (schedule.getStages() - 1) *
-                    schedule.getStageBytes(),
+                    (schedule.getWeightBytes(shape.weights) +
+                     schedule.getActivationBytes()),
                 int64_t{48} * 1024);
     }
 }

@@ -3,6 +3,8 @@
 #ifndef ODYSSEY_DIALECT_FASTGEMM_FASTGEMM_H
 #define ODYSSEY_DIALECT_FASTGEMM_FASTGEMM_H
 
+#include "odyssey/Layout/WeightFormat.h"
+
 #include "mlir/Bytecode/BytecodeOpInterface.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/IR/Attributes.h"
