@@ -442,10 +442,10 @@ Clipping odyssey::learnClipping(std::span<const float> weight, int64_t n,
 }
 
 std::vector<float> odyssey::channelScales(std::span<const float> weight,
-                                          int64_t n) {
+                                          int64_t n, int64_t bits) {
   int64_t k = static_cast<int64_t>(weight.size()) / n;
   std::vector<float> scales(n);
   for (int64_t i = 0; i < n; ++i)
-    scales[i] = channelScale(weight.subspan(i * k, k));
+    scales[i] = channelScale(weight.subspan(i * k, k), bits);
   return scales;
 }

@@ -56,7 +56,7 @@ odyssey::convertCheckpoint(const QuantizedCheckpoint &checkpoint,
   const ModelConfig &config = checkpoint.config();
   std::span<const TokenizerFile> tokenizer = checkpoint.tokenizerFiles();
   Expected<std::unique_ptr<QuantizedCheckpointWriter>> writer =
-      QuantizedCheckpointWriter::create(folder, config, checkpoint.groupSize(),
+      QuantizedCheckpointWriter::create(folder, config, checkpoint.format(),
                                         {tokenizer.data(), tokenizer.size()},
                                         options.replace);
   if (!writer)
@@ -70,7 +70,7 @@ odyssey::convertCheckpoint(const QuantizedCheckpoint &checkpoint,
     total += weightsOf(tensor);
     return Error::success();
   }));
-  QuantizeSummary summary;
+  QuantizeSummary summary{.weightBits = checkpoint.format().bits};
   auto copy = [&](const ModelTensor &tensor) -> Error {
     if (options.progress &&
         !options.progress(tensor.name, static_cast<double>(done) /

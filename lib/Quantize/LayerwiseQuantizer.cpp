@@ -75,8 +75,13 @@ struct Linear {
 
   Matrix operator()(const Matrix &x) const {
     return multiplyW4A8(x,
-                        {n, k, weights.integers, weights.scales, bias,
-                         groupSize, weights.multipliers},
+                        {n,
+                         k,
+                         weights.integers,
+                         weights.scales,
+                         bias,
+                         {.groupSize = groupSize},
+                         weights.multipliers},
                         /*threads=*/1);
   }
 };

@@ -1,4 +1,4 @@
-//===- QuantizeCheckpoint.cpp - From a checkpoint to W4A8 -----------------===//
+//===- QuantizeCheckpoint.cpp - From a checkpoint to integers -------------===//
 
 #include "odyssey/Quantize/QuantizeCheckpoint.h"
 
@@ -79,7 +79,7 @@ Error Quantizer::quantizeRows(const CheckpointTensor &tensor, int64_t first,
   std::vector<int8_t> quantized(count * k);
   GroupScales scales;
   if (options.groupSize == 0)
-    scales.scale = channelScales(values, count);
+    scales.scale = channelScales(values, count, options.weightBits);
   else
     scales = chooseGroupScales(values, count, options.groupSize, /*threads=*/1);
   int64_t groups = static_cast<int64_t>(scales.multiplier.size()) / count;
@@ -87,7 +87,7 @@ Error Quantizer::quantizeRows(const CheckpointTensor &tensor, int64_t first,
     std::span channel = std::span(values).subspan(row * k, k);
     std::span integers = std::span(quantized).subspan(row * k, k);
     if (options.groupSize == 0)
-      quantizeChannel(channel, scales.scale[row], integers);
+      quantizeChannel(channel, scales.scale[row], integers, options.weightBits);
     else
       quantizeGroups(channel, scales.scale[row],
                      std::span(scales.multiplier).subspan(row * groups, groups),
@@ -198,6 +198,7 @@ Error Quantizer::quantizeLinears() {
 }
 
 Expected<QuantizeSummary> Quantizer::run() {
+  summary.weightBits = options.weightBits;
   if (Error error = convertTensors())
     return error;
   if (calibrates())
@@ -215,7 +216,7 @@ odyssey::quantizeCheckpoint(const Checkpoint &checkpoint, StringRef folder,
     return error;
   Expected<std::unique_ptr<QuantizedCheckpointWriter>> writer =
       QuantizedCheckpointWriter::create(
-          folder, checkpoint.config(), options.groupSize,
+          folder, checkpoint.config(), {options.weightBits, options.groupSize},
           checkpoint.tokenizerFiles(), options.replace);
   if (!writer)
     return writer.takeError();

@@ -84,7 +84,7 @@ static reference::W4A8Linear view(const QuantizedLinear &linear) {
           linear.weight,
           linear.scale,
           toFloats(linear.bias),
-          linear.groupSize,
+          linear.format,
           linear.multiplier};
 }
 

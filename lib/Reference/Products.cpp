@@ -112,22 +112,23 @@ static void expandChannel(const W4A8Linear &linear, int64_t channel,
                           int16_t *out) {
   std::span<const int8_t> weight =
       linear.weight.subspan(channel * linear.k, linear.k);
-  if (linear.groupSize == 0) {
+  if (linear.format.groupSize == 0) {
     std::ranges::copy(weight, out);
     return;
   }
-  int64_t groups = (linear.k + linear.groupSize - 1) / linear.groupSize;
+  int64_t groups =
+      (linear.k + linear.format.groupSize - 1) / linear.format.groupSize;
   for (int64_t group = 0; group < groups; ++group) {
     int16_t multiplier = linear.multiplier[channel * groups + group];
-    int64_t end = std::min(linear.k, (group + 1) * linear.groupSize);
-    for (int64_t i = group * linear.groupSize; i < end; ++i)
+    int64_t end = std::min(linear.k, (group + 1) * linear.format.groupSize);
+    for (int64_t i = group * linear.format.groupSize; i < end; ++i)
       out[i] = static_cast<int16_t>(multiplier * weight[i]);
   }
 }
 
 Matrix reference::multiplyW4A8(const Matrix &x, const W4A8Linear &linear,
                                unsigned threads) {
-  assert(x.columns == linear.k && linear.k <= maxReductionSize);
+  assert(x.columns == linear.k && linear.k <= linear.format.maxK());
   std::vector<int16_t> quantized;
   quantized.reserve(x.values.size());
   std::vector<int8_t> token(x.columns);
@@ -137,7 +138,7 @@ Matrix reference::multiplyW4A8(const Matrix &x, const W4A8Linear &linear,
     quantized.insert(quantized.end(), token.begin(), token.end());
   }
 
-  int32_t factor = linear.groupSize == 0 ? 16 : 1;
+  auto factor = static_cast<int32_t>(linear.format.factor());
   Matrix y(x.rows, linear.n);
   auto multiplyBlock = [&](int64_t first) {
     int64_t count = std::min(channelsPerBlock, linear.n - first);

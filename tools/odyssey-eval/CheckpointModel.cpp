@@ -63,12 +63,13 @@ static Status openFp32(CheckpointModel &model, unsigned threads) {
                        (*checkpoint)->tokenizerFiles());
 }
 
-static Status openW4A8(CheckpointModel &model, unsigned threads) {
+static Status openQuantized(CheckpointModel &model, unsigned threads) {
   auto checkpoint = QuantizedCheckpoint::open(model.path);
   if (!checkpoint)
     return toStatus(checkpoint.takeError());
   model.quantized = std::move(*checkpoint);
-  model.device = "reference (W4A8)";
+  model.device =
+      "reference (W" + std::to_string(model.quantized->format().bits) + "A8)";
   model.model = std::make_unique<ReferenceModel>(
       viewW4A8Weights(*model.quantized), threads);
   return takeTokenizer(model, model.quantized->config(),
@@ -82,7 +83,7 @@ eval::openCheckpoint(const std::string &path, const ModelOptions &options) {
   llvm::Expected<bool> quantized = QuantizedCheckpoint::isQuantized(path);
   if (!quantized)
     return toStatus(quantized.takeError());
-  ODYSSEY_RETURN_IF_ERROR(*quantized ? openW4A8(*model, options.threads)
+  ODYSSEY_RETURN_IF_ERROR(*quantized ? openQuantized(*model, options.threads)
                                      : openFp32(*model, options.threads));
   return std::unique_ptr<Model>(std::move(model));
 }

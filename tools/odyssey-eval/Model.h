@@ -57,7 +57,7 @@ runtime::Result<std::unique_ptr<Model>> openBundle(const std::string &path,
                                                    const ModelOptions &options);
 
 /// A GGUF file or a Hugging Face folder in fp32, or a quantized checkpoint in
-/// W4A8 arithmetic.
+/// W4A8 or W8A8 arithmetic.
 runtime::Result<std::unique_ptr<Model>>
 openCheckpoint(const std::string &path, const ModelOptions &options);
 

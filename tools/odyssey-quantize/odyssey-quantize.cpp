@@ -1,4 +1,4 @@
-//===- odyssey-quantize.cpp - From a checkpoint to W4A8 weights -----------===//
+//===- odyssey-quantize.cpp - From a checkpoint to integer weights --------===//
 //
 // Reads a GGUF file or a Hugging Face folder and writes the folder that
 // odyssey-compile takes: a folder of compressed-tensors. One that is quantized
@@ -50,9 +50,9 @@ cl::OptionCategory behaviour("Behaviour");
 struct NameReservation {
   NameReservation() {
     for (llvm::StringRef name :
-         {"o", "force", "report", "recipe", "group-size", "act-order",
-          "requantize", "calibration", "samples", "sequence-length", "threads",
-          "quiet"})
+         {"o", "force", "report", "recipe", "group-size", "weight-bits",
+          "act-order", "requantize", "calibration", "samples",
+          "sequence-length", "threads", "quiet"})
       if (cl::Option *other = cl::getRegisteredOptions().lookup(name))
         other->removeArgument();
   }
@@ -99,6 +99,12 @@ struct CommandLine {
                "within its scale: 128, 64 or 32; better, a little slower and "
                "larger (default: none)"),
       cl::value_desc("N"), cl::init(0), cl::cat(method)};
+
+  cl::opt<int64_t> weightBits{
+      "weight-bits",
+      cl::desc("Bits of a weight: 4 (default), or 8, to compare with, by "
+               "--recipe=rtn and without groups"),
+      cl::value_desc("4|8"), cl::init(4), cl::cat(method)};
 
   cl::opt<bool> actOrder{
       "act-order",
@@ -287,6 +293,7 @@ static Expected<QuantizeSummary> quantize(const CommandLine &options,
     return checkpoint.takeError();
   quantizeOptions.recipe = options.recipe;
   quantizeOptions.groupSize = options.groupSize;
+  quantizeOptions.weightBits = options.weightBits;
   quantizeOptions.gptq.activationOrder = options.actOrder;
   quantizeOptions.threads = options.threads;
   if (options.recipe != Recipe::RoundToNearest) {
@@ -324,6 +331,7 @@ convert(const CommandLine &options, const QuantizeOptions &quantizeOptions) {
   for (const cl::Option *option :
        {static_cast<const cl::Option *>(&options.recipe),
         static_cast<const cl::Option *>(&options.groupSize),
+        static_cast<const cl::Option *>(&options.weightBits),
         static_cast<const cl::Option *>(&options.actOrder),
         static_cast<const cl::Option *>(&options.calibrationPath),
         static_cast<const cl::Option *>(&options.reportPath)})
@@ -371,11 +379,11 @@ static Error run(const CommandLine &options) {
     return summary.takeError();
   if (!options.quiet)
     llvm::outs() << llvm::formatv(
-        "{0}: {1} linear layers, {2:f2} M weights of 4 bits, {3:f2} M of fp16, "
-        "{4:f2} s\n",
+        "{0}: {1} linear layers, {2:f2} M weights of {3} bits, {4:f2} M of "
+        "fp16, {5:f2} s\n",
         options.outputPath, summary->quantizedTensors,
-        summary->quantizedWeights / 1e6, summary->halfWeights / 1e6,
-        secondsSince(start));
+        summary->quantizedWeights / 1e6, summary->weightBits,
+        summary->halfWeights / 1e6, secondsSince(start));
   return Error::success();
 }
 
@@ -403,6 +411,14 @@ int main(int argc, char **argv) {
       options.groupSize != 64 && options.groupSize != 128) {
     llvm::WithColor::error(llvm::errs(), "odyssey-quantize")
         << "--group-size must be 128, 64 or 32\n";
+    return exitUsage;
+  }
+  if (!layout::isWeightWidth(options.weightBits) ||
+      (options.weightBits == 8 &&
+       (options.recipe != Recipe::RoundToNearest || options.groupSize != 0))) {
+    llvm::WithColor::error(llvm::errs(), "odyssey-quantize")
+        << "--weight-bits must be 4, or 8 with --recipe=rtn and without "
+           "--group-size\n";
     return exitUsage;
   }
   if (options.recipe == Recipe::RoundToNearest && !options.reportPath.empty()) {

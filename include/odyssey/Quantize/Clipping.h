@@ -65,7 +65,8 @@ Clipping learnClipping(std::span<const float> weight, int64_t n,
                        const ClippingOptions &options = {});
 
 /// The scales of g = 1: those of rounding to nearest.
-std::vector<float> channelScales(std::span<const float> weight, int64_t n);
+std::vector<float> channelScales(std::span<const float> weight, int64_t n,
+                                 int64_t bits = 4);
 
 } // namespace odyssey
 

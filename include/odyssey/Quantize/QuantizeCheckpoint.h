@@ -1,4 +1,4 @@
-//===- QuantizeCheckpoint.h - From a checkpoint to W4A8 ---------*- C++ -*-===//
+//===- QuantizeCheckpoint.h - From a checkpoint to integers -----*- C++ -*-===//
 
 #ifndef ODYSSEY_QUANTIZE_QUANTIZECHECKPOINT_H
 #define ODYSSEY_QUANTIZE_QUANTIZECHECKPOINT_H
@@ -16,7 +16,8 @@ namespace odyssey {
 
 /// How weights become integers and scales.
 enum class Recipe {
-  RoundToNearest, // scales of max|w| / 7; the only one without calibration
+  RoundToNearest, // scales of max|w| / 7 (127 of 8 bits); the only one without
+                  // calibration
   Clip,           // learned scales, rounded to nearest
   Compensate,     // scales of max|w| / 7, rounded by GPTQ
   ClipAndCompensate,
@@ -30,6 +31,9 @@ struct QuantizeOptions {
   /// Input channels that share a multiplier within their output channel's
   /// scale: 32, 64 or 128, or 0 for one scale per output channel.
   int64_t groupSize = 0;
+  /// Bits of a weight: 4, or 8, which is for rounding to nearest without
+  /// groups.
+  int64_t weightBits = 4;
   /// 0 means as many as the machine has cores.
   unsigned threads = 0;
   /// Replace a quantized checkpoint of that name.
@@ -47,6 +51,8 @@ struct QuantizeOptions {
 struct QuantizeSummary {
   int64_t quantizedTensors = 0;
   int64_t quantizedWeights = 0;
+  /// Bits of each of these.
+  int64_t weightBits = 4;
   /// Those kept as fp16.
   int64_t halfWeights = 0;
 };

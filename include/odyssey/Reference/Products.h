@@ -1,13 +1,15 @@
 //===- Products.h - Matrix products of the reference ------------*- C++ -*-===//
 //
-// The W4A8 product has one right answer, bit for bit (docs/numerics.md). This
-// is its definition in plain C++; kernels are compared with it for equality.
+// The W4A8 product has one right answer, bit for bit (docs/numerics.md), and so
+// has that of weights of 8 bits, its twin for comparisons. This is their
+// definition in plain C++; kernels are compared with it for equality.
 //
 //===----------------------------------------------------------------------===//
 
 #ifndef ODYSSEY_REFERENCE_PRODUCTS_H
 #define ODYSSEY_REFERENCE_PRODUCTS_H
 
+#include "odyssey/Layout/WeightFormat.h"
 #include "odyssey/Reference/Matrix.h"
 
 #include <cstdint>
@@ -23,18 +25,18 @@ struct Fp32Linear {
   std::vector<float> bias = {};
 };
 
-/// The same with weights scale[n] * weight[n, k], where weight is in -8..7, or
-/// with groups scale[n] * multiplier[n, k / groupSize] * weight[n, k], where
-/// multiplier is in 0..15. Points to memory that somebody else owns. k is at
-/// most maxReductionSize.
+/// The same with weights scale[n] * weight[n, k], where weight is in -8..7, of
+/// 8 bits in -127..127, or with groups scale[n] * multiplier[n, k / groupSize]
+/// * weight[n, k], where multiplier is in 0..15. Points to memory that somebody
+/// else owns. k is at most maxReductionSize.
 struct W4A8Linear {
   int64_t n = 0, k = 0;
   std::span<const int8_t> weight;
   std::span<const float> scale;
   /// n fp16 values, or none. The one thing that a linear keeps itself.
   std::vector<float> bias = {};
-  /// 0 without groups; the last group may be short.
-  int64_t groupSize = 0;
+  /// The last group may be short.
+  layout::WeightFormat format = {};
   std::span<const uint8_t> multiplier = {};
 };
 
@@ -51,8 +53,8 @@ Matrix multiply(const Matrix &x, std::span<const float> weight, int64_t n,
 /// y = x W^T with x quantized per token, int32 accumulation, and
 /// fp32(acc) * (scale[n] / 16) * tokenScale (+ bias[n]), left to right, rounded
 /// to fp16, where acc is the sum of quantized x * (16 * weight). With groups
-/// it is the sum of quantized x * (multiplier * weight), and the scale stays
-/// whole.
+/// it is the sum of quantized x * (multiplier * weight), and of 8 bits that of
+/// quantized x * weight; the scale stays whole then.
 Matrix multiplyW4A8(const Matrix &x, const W4A8Linear &linear,
                     unsigned threads);
 

@@ -132,14 +132,17 @@ Expected<SharedValues<int8_t>> LinearReader::readPlainIntegers() const {
   if (Error error = checkTensor(**tensor, StorageType::I8, {n, k}))
     return error;
   auto values = valuesOf<int8_t>(**tensor);
-  auto outside = [](int8_t value) { return value < -8 || value > 7; };
+  int least = scheme.bits == 8 ? -127 : -8, most = scheme.bits == 8 ? 127 : 7;
+  auto outside = [=](int8_t value) { return value < least || value > most; };
   // A count vectorizes, a search does not; the search runs only on failure.
   if (std::ranges::count_if(values.values, outside) != 0) {
     auto bad = std::ranges::find_if(values.values, outside);
     return createStringError("tensor '" + (*tensor)->name + "' has the value " +
                              Twine(static_cast<int>(*bad)) + " at index " +
                              Twine(bad - values.values.begin()) +
-                             ", which is no 4-bit integer in -8..7");
+                             ", which is no " + Twine(scheme.bits) +
+                             "-bit integer in " + Twine(least) + ".." +
+                             Twine(most));
   }
   return values;
 }

@@ -35,7 +35,7 @@ struct GroupedWeights {
   int64_t n = 0, k = 0, groups = 1;
   /// Input channels of a group; k where there is one.
   int64_t groupSize = 0;
-  /// n * k values in -8..7, row-major.
+  /// n * k values in -8..7, of 8 bits in -127..127, row-major.
   SharedValues<int8_t> integers;
   /// n * groups values, row-major, finite and not negative.
   SharedValues<float> scales;
@@ -58,14 +58,14 @@ std::vector<std::string> linearTensorNames(WeightFormat format,
 
 /// Decodes the N x K linear `name` ("model.layers.0.mlp.up_proj"). Fails on
 /// tensors that are missing or have other types and shapes than the scheme
-/// says, on integers outside -8..7, on scales that are no numbers, and on zero
-/// points; names the tensor and the index.
+/// says, on integers outside -8..7 (-127..127), on scales that are no numbers,
+/// and on zero points; names the tensor and the index.
 llvm::Expected<GroupedWeights> readLinear(const ShardedSafetensors &file,
                                           const WeightScheme &scheme,
                                           llvm::StringRef name, int64_t n,
                                           int64_t k);
 
-/// One output channel's scale each, as W4A8 products take it, and n * groups
+/// One output channel's scale each, as products take it, and n * groups
 /// multipliers within them where there are groups.
 struct ChannelWeights {
   SharedValues<int8_t> integers;

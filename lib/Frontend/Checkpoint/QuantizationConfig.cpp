@@ -96,8 +96,8 @@ static Expected<WeightScheme> parseGptq(const Object &object) {
 // The spelling is that of vllm-project/compressed-tensors:
 // QuantizationConfig, QuantizationScheme and QuantizationArgs.
 
-static Object weightScheme() {
-  return Object{{"num_bits", 4},
+static Object weightScheme(int64_t bits) {
+  return Object{{"num_bits", bits},
                 {"type", "int"},
                 {"symmetric", true},
                 {"strategy", "channel"},
@@ -112,11 +112,11 @@ static Object activationScheme() {
                 {"dynamic", true}};
 }
 
-Object odyssey::makeW4A8QuantizationConfig(int64_t groupSize) {
-  Object weights = weightScheme();
-  if (groupSize != 0) {
+Object odyssey::makeQuantizationConfig(layout::WeightFormat format) {
+  Object weights = weightScheme(format.bits);
+  if (format.groupSize != 0) {
     weights["strategy"] = "group";
-    weights["group_size"] = groupSize;
+    weights["group_size"] = format.groupSize;
   }
   Object group{{"targets", Array{"Linear"}},
                {"weights", std::move(weights)},
@@ -183,8 +183,13 @@ static Expected<WeightScheme> parseCompressedTensors(const Object &object) {
     return createStringError("the quantization_config has no 'weights'");
 
   const StringRef place = "'weights' in the quantization_config";
-  Object expected = weightScheme();
   StringRef strategy = weights->getString("strategy").value_or("");
+  if (scheme.format == WeightFormat::IntQuantized && strategy == "channel") {
+    scheme.bits = weights->getInteger("num_bits").value_or(0);
+    if (!layout::isWeightWidth(scheme.bits))
+      return unsupported("num_bits", place, weights->get("num_bits"), "4 or 8");
+  }
+  Object expected = weightScheme(scheme.bits);
   if (strategy == "group") {
     expected["strategy"] = "group";
     Expected<int64_t> groupSize = parseGroupSize(*weights, place);

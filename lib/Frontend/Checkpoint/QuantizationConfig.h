@@ -9,6 +9,8 @@
 #ifndef ODYSSEY_LIB_FRONTEND_CHECKPOINT_QUANTIZATIONCONFIG_H
 #define ODYSSEY_LIB_FRONTEND_CHECKPOINT_QUANTIZATIONCONFIG_H
 
+#include "odyssey/Layout/WeightFormat.h"
+
 #include "llvm/Support/Error.h"
 #include "llvm/Support/JSON.h"
 
@@ -31,6 +33,8 @@ enum class WeightFormat {
 
 struct WeightScheme {
   WeightFormat format;
+  /// Of a weight: 4, or in the format IntQuantized without groups 8.
+  int64_t bits = 4;
   /// Input channels of a group; 0 where all of them are one.
   int64_t groupSize = 0;
   /// What stands in qzeros for the middle of the range: 7 in files of the
@@ -39,15 +43,14 @@ struct WeightScheme {
 };
 
 /// Reads a scheme of 4-bit symmetric integer weights, per output channel or
-/// with groups along the input channels, with 8-bit activations per token or
-/// none. Fails on any other, and says what is other. Keys that only tell how
-/// the weights were found are not looked at.
+/// with groups along the input channels, or of 8-bit ones per output channel,
+/// with 8-bit activations per token or none. Fails on any other, and says what
+/// is other. Keys that only tell how the weights were found are not looked at.
 llvm::Expected<WeightScheme>
 parseQuantizationConfig(const llvm::json::Object &object);
 
-/// W4A8 in compressed-tensors' "int-quantized" format, with groups of
-/// `groupSize` input channels, or without for 0.
-llvm::json::Object makeW4A8QuantizationConfig(int64_t groupSize);
+/// Such weights in compressed-tensors' "int-quantized" format.
+llvm::json::Object makeQuantizationConfig(layout::WeightFormat weights);
 
 } // namespace odyssey
 

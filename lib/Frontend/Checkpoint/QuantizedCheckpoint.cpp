@@ -1,4 +1,4 @@
-//===- QuantizedCheckpoint.cpp - W4A8 weights on disk ---------------------===//
+//===- QuantizedCheckpoint.cpp - Integer weights on disk ------------------===//
 
 #include "odyssey/Frontend/Checkpoint/QuantizedCheckpoint.h"
 
@@ -67,8 +67,8 @@ public:
   /// such model has. Finds the groups, and before anything else is called.
   Error check();
 
-  /// 0 where there are none, or none that differ.
-  int64_t groupSize() const { return inputsPerGroup; }
+  /// Without groups where none differ.
+  layout::WeightFormat format() const { return {scheme.bits, inputsPerGroup}; }
 
   Expected<ChannelWeights> readLinear(StringRef name) const;
   Expected<SharedValues<uint16_t>> readHalf(StringRef name) const;
@@ -279,14 +279,9 @@ QuantizedCheckpoint::Reader::viewLinear(Model &model, std::string name) const {
   std::span<const uint16_t> bias =
       viewHalf(model, name + biasSuffix.str()).values;
   const std::vector<int64_t> &shape = linears.find(name)->second;
-  return {std::move(name),
-          shape[0],
-          shape[1],
-          weights.integers.values,
-          weights.scales.values,
-          bias,
-          inputsPerGroup,
-          weights.multipliers.values};
+  return {
+      std::move(name),       shape[0], shape[1], weights.integers.values,
+      weights.scales.values, bias,     format(), weights.multipliers.values};
 }
 
 QuantizedCheckpoint::Layer
@@ -323,7 +318,9 @@ QuantizedCheckpoint::Model QuantizedCheckpoint::Reader::readModel() const {
 // The checkpoint
 //===----------------------------------------------------------------------===//
 
-int64_t QuantizedCheckpoint::groupSize() const { return reader->groupSize(); }
+layout::WeightFormat QuantizedCheckpoint::format() const {
+  return reader->format();
+}
 
 QuantizedCheckpoint::QuantizedCheckpoint() = default;
 QuantizedCheckpoint::~QuantizedCheckpoint() = default;
@@ -387,7 +384,7 @@ QuantizedCheckpoint::open(StringRef folder) {
 
 Expected<std::unique_ptr<QuantizedCheckpointWriter>>
 QuantizedCheckpointWriter::create(StringRef folder, const ModelConfig &config,
-                                  int64_t groupSize,
+                                  layout::WeightFormat format,
                                   llvm::ArrayRef<TokenizerFile> tokenizer,
                                   bool replace) {
   std::unique_ptr<QuantizedCheckpointWriter> writer(
@@ -398,7 +395,7 @@ QuantizedCheckpointWriter::create(StringRef folder, const ModelConfig &config,
     return output.takeError();
   writer->folder = std::move(*output);
   llvm::json::Object object = makeHuggingFaceConfig(config);
-  object["quantization_config"] = makeW4A8QuantizationConfig(groupSize);
+  object["quantization_config"] = makeQuantizationConfig(format);
   std::string text =
       llvm::formatv("{0:2}\n", llvm::json::Value(std::move(object))).str();
   if (Error error = writer->folder->writeFile("config.json", text))
@@ -408,7 +405,7 @@ QuantizedCheckpointWriter::create(StringRef folder, const ModelConfig &config,
       return error;
   Expected<std::unique_ptr<SafetensorsWriter>> weights =
       SafetensorsWriter::create(writer->folder->pathOf("model.safetensors"),
-                                quantizedLayout(config, groupSize));
+                                quantizedLayout(config, format.groupSize));
   if (!weights)
     return weights.takeError();
   writer->weights = std::move(*weights);

@@ -21,8 +21,9 @@ namespace {
 /// Writes the test model with weights that say where they are from.
 class QuantizedCheckpointTest : public ::testing::Test {
 protected:
-  static int8_t weightAt(int64_t row, int64_t column) {
-    return static_cast<int8_t>((row * 5 + column * 3) % 16 - 8);
+  int8_t weightAt(int64_t row, int64_t column) const {
+    int64_t values = bits == 8 ? 255 : 16, least = bits == 8 ? -127 : -8;
+    return static_cast<int8_t>((row * 5 + column * 3) % values + least);
   }
   static float scaleAt(int64_t row) { return 0.25f * static_cast<float>(row); }
   /// With 1 among the first two groups, so that nothing can be taken out of
@@ -63,7 +64,7 @@ protected:
 
   void write() {
     auto writer = llvm::cantFail(QuantizedCheckpointWriter::create(
-        path, model.config, groupSize,
+        path, model.config, {bits, groupSize},
         {{"tokenizer.json", makeTokenizerJson()}}, true));
     llvm::cantFail(
         forEachModelTensor(model.config, [&](const ModelTensor &tensor) {
@@ -100,7 +101,7 @@ protected:
   }
 
   bool misaligned = false;
-  int64_t groupSize = 0;
+  int64_t groupSize = 0, bits = 4;
   TestModel model = makeTestModel();
   TemporaryFolder folder;
   std::string path = folder / "out";
@@ -135,6 +136,24 @@ TEST_F(QuantizedCheckpointTest, RoundTrip) {
   EXPECT_EQ(checkpoint->tokenizerFiles()[0].bytes, makeTokenizerJson());
 }
 
+TEST_F(QuantizedCheckpointTest, WeightsOfEightBits) {
+  bits = 8;
+  write();
+  auto checkpoint = open();
+  EXPECT_EQ(checkpoint->format(), (layout::WeightFormat{8, 0}));
+  const QuantizedLinear &up = checkpoint->layers()[1].up;
+  EXPECT_EQ(up.format, checkpoint->format());
+  for (int64_t n = 0; n < up.n; ++n)
+    for (int64_t k = 0; k < up.k; ++k)
+      ASSERT_EQ(up.weight[n * up.k + k], weightAt(n, k));
+  EXPECT_THAT(errorAfter([&](std::vector<RawTensor> &tensors) {
+                named(tensors, linear + ".weight").bytes[5] =
+                    static_cast<char>(-128);
+              }),
+              HasSubstr("has the value -128 at index 5, which is no 8-bit "
+                        "integer in -127..127"));
+}
+
 TEST_F(QuantizedCheckpointTest, ConfigSurvives) {
   model.config.architecture = Architecture::Mistral;
   model.config.eosIds = {2, 5};
@@ -166,7 +185,7 @@ TEST_F(QuantizedCheckpointTest, Groups) {
   auto checkpoint = open();
   EXPECT_EQ(checkpoint->groupSize(), 32);
   const QuantizedLinear &up = checkpoint->layers()[1].up;
-  EXPECT_EQ(up.groupSize, 32);
+  EXPECT_EQ(up.format, (layout::WeightFormat{4, 32}));
   ASSERT_EQ(up.multiplier.size(), 96u * 2);
   ASSERT_EQ(up.scale.size(), 96u);
   auto file =
@@ -237,7 +256,7 @@ TEST_F(QuantizedCheckpointTest, TiedEmbeddings) {
 TEST_F(QuantizedCheckpointTest, UnfinishedLeavesNothing) {
   {
     auto writer = llvm::cantFail(
-        QuantizedCheckpointWriter::create(path, model.config, 0, {}, false));
+        QuantizedCheckpointWriter::create(path, model.config, {}, {}, false));
     EXPECT_THAT(errorText(writer->finish()), HasSubstr("has 0 of"));
   }
   EXPECT_THAT(folder.list(), ElementsAre());
@@ -347,10 +366,10 @@ TEST_F(QuantizedCheckpointTest, Config) {
                 (*o.getObject("quantization_config")
                       ->getObject("config_groups")
                       ->getObject("group_0")
-                      ->getObject("weights"))["num_bits"] = 8;
+                      ->getObject("weights"))["num_bits"] = 6;
               }),
               HasSubstr("'num_bits' of 'weights' in the quantization_config is "
-                        "8, only 4 is supported"));
+                        "6, only 4 or 8 is supported"));
   EXPECT_THAT(with([](llvm::json::Object &o) {
                 (*o.getObject("quantization_config")
                       ->getObject("config_groups")

@@ -323,9 +323,9 @@ TEST_F(QuantizedFormats, CompressedTensorsConfigs) {
     scheme(part)[key] = std::move(value);
     return error();
   };
-  EXPECT_THAT(with("weights", "num_bits", 8),
+  EXPECT_THAT(with("weights", "num_bits", 6),
               HasSubstr("'num_bits' of 'weights' in the quantization_config is "
-                        "8, only 4 is supported"));
+                        "6, only 4 or 8 is supported"));
   EXPECT_THAT(with("weights", "symmetric", false), HasSubstr("'symmetric'"));
   EXPECT_THAT(with("weights", "type", "float"), HasSubstr("'type'"));
   EXPECT_THAT(with("weights", "strategy", "tensor"),

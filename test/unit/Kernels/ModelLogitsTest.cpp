@@ -58,6 +58,7 @@ struct Model {
   int64_t groupSize = 0;
   /// An absolute bound for every position, tipped ones too.
   double maxWorst = 1.0;
+  int64_t weightBits = 4;
 };
 
 class ModelLogits : public ::testing::TestWithParam<Model> {
@@ -85,6 +86,7 @@ protected:
     auto checkpoint = llvm::cantFail(Checkpoint::open(source));
     QuantizeOptions quantization;
     quantization.groupSize = GetParam().groupSize;
+    quantization.weightBits = GetParam().weightBits;
     llvm::cantFail(quantizeCheckpoint(
         *checkpoint, (work / "quantized").string(), quantization));
     quantized = llvm::cantFail(
@@ -268,6 +270,9 @@ INSTANTIATE_TEST_SUITE_P(
                       Model{"stories260KGroupsOf32",
                             "stories260K/stories260K.gguf", nullptr, 0.001,
                             false, KvCacheType::F16, 32, 0.01},
+                      Model{"stories260KBytes", "stories260K/stories260K.gguf",
+                            nullptr, 0.007, false, KvCacheType::F16, 0, 0.01,
+                            /*weightBits=*/8},
                       Model{"TinyStories656K", "TinyStories-656K", nullptr,
                             0.001, false, KvCacheType::F16, 0, 0.03},
                       Model{"SmolLM2", "", "ODYSSEY_SMOLLM2"},

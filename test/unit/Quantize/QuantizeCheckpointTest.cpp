@@ -32,8 +32,9 @@ protected:
     std::vector<int8_t> expected(linear.k);
     for (int64_t n = 0; n < linear.n; ++n) {
       std::span row = std::span(weights).subspan(n * linear.k, linear.k);
-      EXPECT_EQ(linear.scale[n], channelScale(row)) << linear.name << " " << n;
-      quantizeChannel(row, linear.scale[n], expected);
+      EXPECT_EQ(linear.scale[n], channelScale(row, linear.format.bits))
+          << linear.name << " " << n;
+      quantizeChannel(row, linear.scale[n], expected, linear.format.bits);
       EXPECT_TRUE(std::ranges::equal(
           expected, linear.weight.subspan(n * linear.k, linear.k)))
           << linear.name << " " << n;
@@ -88,6 +89,16 @@ TEST_F(QuantizeCheckpointTest, Gguf) {
   expectWhole();
   auto quantized = llvm::cantFail(QuantizedCheckpoint::open(output));
   EXPECT_EQ(quantized->tokenizerFiles()[0].name, "tokenizer.gguf");
+}
+
+TEST_F(QuantizeCheckpointTest, EightBits) {
+  QuantizeOptions options;
+  options.weightBits = 8;
+  ASSERT_EQ(quantizeError(writeHuggingFace(model, folder, "model"), options),
+            "");
+  expectWhole();
+  auto quantized = llvm::cantFail(QuantizedCheckpoint::open(output));
+  EXPECT_EQ(quantized->format().bits, 8);
 }
 
 TEST_F(QuantizeCheckpointTest, TiedEmbeddings) {

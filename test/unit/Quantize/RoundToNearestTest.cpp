@@ -14,9 +14,9 @@ using ::testing::Each;
 using ::testing::ElementsAre;
 
 static std::vector<int8_t> quantize(const std::vector<float> &channel,
-                                    float scale) {
+                                    float scale, int64_t bits = 4) {
   std::vector<int8_t> quantized(channel.size());
-  quantizeChannel(channel, scale, quantized);
+  quantizeChannel(channel, scale, quantized, bits);
   return quantized;
 }
 
@@ -37,6 +37,15 @@ TEST(RoundToNearest, LargestMagnitudeIsSeven) {
   EXPECT_THAT(quantize(channel, scale), ElementsAre(0, -7, 4));
 }
 
+TEST(RoundToNearest, LargestMagnitudeOfEightBitsIs127) {
+  std::vector<float> channel = {0.1f, -63.5f, 20.25f, 63.5f};
+  float scale = channelScale(channel, 8);
+  EXPECT_EQ(scale, 0.5f);
+  EXPECT_THAT(quantize(channel, scale, 8), ElementsAre(0, -127, 40, 127));
+  EXPECT_THAT(quantize({100.0f, -100.0f, 200.0f, -200.0f}, 1.0f, 8),
+              ElementsAre(100, -100, 127, -127));
+}
+
 TEST(RoundToNearest, Zeros) {
   std::vector<float> channel = {0.0f, -0.0f, 0.0f};
   EXPECT_EQ(channelScale(channel), 0.0f);
@@ -55,17 +64,18 @@ TEST(RoundToNearest, TooSmallForAScale) {
 TEST(RoundToNearest, ErrorIsAtMostHalfAStep) {
   std::mt19937 random(1);
   std::normal_distribution<float> normal;
-  for (float magnitude : {1e-30f, 1e-3f, 1.0f, 1e30f}) {
-    std::vector<float> channel(1000);
-    for (float &value : channel)
-      value = magnitude * normal(random);
-    float scale = channelScale(channel);
-    std::vector<int8_t> quantized = quantize(channel, scale);
-    for (size_t i = 0; i < channel.size(); ++i) {
-      double exact = static_cast<double>(channel[i]) / scale;
-      EXPECT_LE(std::abs(exact - quantized[i]), 0.5 + 1e-6);
-      EXPECT_LE(std::abs(quantized[i]), 7);
-      EXPECT_EQ(quantized[i], std::nearbyint(channel[i] / scale));
+  for (float magnitude : {1e-30f, 1e-3f, 1.0f, 1e30f})
+    for (int64_t bits : {4, 8}) {
+      std::vector<float> channel(1000);
+      for (float &value : channel)
+        value = magnitude * normal(random);
+      float scale = channelScale(channel, bits);
+      std::vector<int8_t> quantized = quantize(channel, scale, bits);
+      for (size_t i = 0; i < channel.size(); ++i) {
+        double exact = static_cast<double>(channel[i]) / scale;
+        EXPECT_LE(std::abs(exact - quantized[i]), 0.5 + 1e-6);
+        EXPECT_LE(std::abs(quantized[i]), bits == 8 ? 127 : 7);
+        EXPECT_EQ(quantized[i], std::nearbyint(channel[i] / scale));
+      }
     }
-  }
 }

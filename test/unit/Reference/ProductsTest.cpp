@@ -42,7 +42,7 @@ TEST(QuantizeToken, NeverBeyond127) {
 namespace {
 
 struct ProductCase {
-  int64_t m, n, k, groupSize = 0;
+  int64_t m, n, k, groupSize = 0, bits = 4;
 };
 
 class W4A8Product : public ::testing::TestWithParam<ProductCase> {
@@ -53,14 +53,15 @@ protected:
     std::vector<int8_t> q(x.columns);
     float tokenScale = quantizeToken(x.row(m), q);
     int64_t sum = 0;
-    int64_t size = linear.groupSize;
+    int64_t size = linear.format.groupSize;
+    int one = linear.format.bits == 8 ? 1 : 16;
     int64_t groups = size ? (linear.k + size - 1) / size : 0;
     for (int64_t k = 0; k < linear.k; ++k) {
-      int factor = size ? linear.multiplier[n * groups + k / size] : 16;
+      int factor = size ? linear.multiplier[n * groups + k / size] : one;
       sum += int64_t(q[k]) * (factor * linear.weight[n * linear.k + k]);
     }
     EXPECT_LT(std::abs(sum), int64_t(1) << 31);
-    float scale = size ? linear.scale[n] : linear.scale[n] / 16.0f;
+    float scale = linear.scale[n] / (size ? 1.0f : static_cast<float>(one));
     float value = static_cast<float>(sum) * scale;
     return floatToHalf(value * tokenScale);
   }
@@ -69,14 +70,15 @@ protected:
 } // namespace
 
 TEST_P(W4A8Product, EqualsTheDefinition) {
-  auto [m, n, k, groupSize] = GetParam();
+  auto [m, n, k, groupSize, bits] = GetParam();
   std::mt19937 random(k);
   Matrix x(m, k);
   for (float &value : x.values)
     value = roundToHalf(static_cast<float>(random() % 2001) / 100 - 10);
   std::vector<int8_t> weight(n * k);
   for (int8_t &value : weight)
-    value = static_cast<int8_t>(random() % 16) - 8;
+    value = bits == 8 ? static_cast<int8_t>(random() % 255 - 127)
+                      : static_cast<int8_t>(random() % 16) - 8;
   std::vector<float> scale(n);
   for (float &value : scale)
     value = static_cast<float>(random() % 1000) / 1e5f;
@@ -85,7 +87,10 @@ TEST_P(W4A8Product, EqualsTheDefinition) {
     multiplier.resize(n * ((k + groupSize - 1) / groupSize));
   for (uint8_t &value : multiplier)
     value = static_cast<uint8_t>(random() % 16);
-  W4A8Linear linear{n, k, weight, scale, /*bias=*/{}, groupSize, multiplier};
+  W4A8Linear linear{n,           k,
+                    weight,      scale,
+                    /*bias=*/{}, {bits, groupSize},
+                    multiplier};
   Matrix y = multiplyW4A8(x, linear, 2);
   ASSERT_EQ(y.rows, m);
   ASSERT_EQ(y.columns, n);
@@ -101,7 +106,10 @@ INSTANTIATE_TEST_SUITE_P(
                       ProductCase{5, 7, 31}, ProductCase{3, 48, 576},
                       ProductCase{17, 100, 65}, ProductCase{2, 3, 11008},
                       ProductCase{3, 40, 172, 32}, ProductCase{1, 7, 65, 64},
-                      ProductCase{5, 48, 576, 128}, ProductCase{2, 3, 31, 64}));
+                      ProductCase{5, 48, 576, 128}, ProductCase{2, 3, 31, 64},
+                      ProductCase{1, 1, 1, 0, 8}, ProductCase{5, 7, 31, 0, 8},
+                      ProductCase{17, 100, 65, 0, 8},
+                      ProductCase{2, 3, 11008, 0, 8}));
 
 TEST(W4A8Product, LargestAccumulator) {
   // The worst case of the longest K: every product is -127 * 128.
@@ -112,6 +120,21 @@ TEST(W4A8Product, LargestAccumulator) {
   std::vector<float> scale = {0x1p-14f};
   Matrix y = multiplyW4A8(x, {1, k, weight, scale}, 1);
   float accumulator = static_cast<float>(-int64_t(127) * 128 * k);
+  EXPECT_EQ(y.values[0], roundToHalf(accumulator * 0x1p-18f * (1.0f / 127.0f)));
+}
+
+/// Of 8 bits: every product is -127 * 127.
+TEST(W4A8Product, LargestAccumulatorOfEightBits) {
+  odyssey::layout::WeightFormat format{.bits = 8};
+  int64_t k = format.maxK();
+  EXPECT_LT(int64_t(127) * 127 * k, int64_t(1) << 31);
+  EXPECT_GE(int64_t(127) * 127 * (k + 1), int64_t(1) << 31);
+  Matrix x(1, k);
+  std::ranges::fill(x.values, 1.0f);
+  std::vector<int8_t> weight(k, -127);
+  std::vector<float> scale = {0x1p-18f};
+  Matrix y = multiplyW4A8(x, {1, k, weight, scale, {}, format}, 1);
+  float accumulator = static_cast<float>(-int64_t(127) * 127 * k);
   EXPECT_EQ(y.values[0], roundToHalf(accumulator * 0x1p-18f * (1.0f / 127.0f)));
 }
 

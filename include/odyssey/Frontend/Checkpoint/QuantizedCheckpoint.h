@@ -1,4 +1,4 @@
-//===- QuantizedCheckpoint.h - W4A8 weights on disk -------------*- C++ -*-===//
+//===- QuantizedCheckpoint.h - Integer weights on disk ----------*- C++ -*-===//
 //
 // The folder that odyssey-quantize writes is a Hugging Face folder in the
 // "int-quantized" format of compressed-tensors, in its W4A8 scheme: 4-bit
@@ -13,6 +13,9 @@
 //                      embeddings, norms, biases and lm_head as F16 (no lm_head
 //                      where it is tied to the embeddings)
 //   tokenizer.*        copied from the source
+//
+// Weights of 8 bits, without groups, are in the scheme W8A8 of the same format:
+// NAME.weight has values -127..127 then.
 //
 // With groups, the scales of an output channel are multiples, 0 to 15, of one
 // number, the channel's scale: that is what products need, and the folder is an
@@ -33,6 +36,7 @@
 #include "odyssey/Frontend/Checkpoint/Safetensors.h"
 #include "odyssey/Frontend/Checkpoint/TensorSource.h"
 #include "odyssey/Frontend/Checkpoint/TokenizerFiles.h"
+#include "odyssey/Layout/WeightFormat.h"
 
 #include "llvm/Support/Error.h"
 
@@ -51,14 +55,15 @@ struct QuantizedLinear {
   std::string name;
   /// Output channels and input channels.
   int64_t n = 0, k = 0;
-  /// n * k values in -8..7, row-major.
+  /// n * k values in -8..7, or of 8 bits in -127..127, row-major.
   std::span<const int8_t> weight;
   /// n values, finite, not negative.
   std::span<const float> scale;
   /// n values of fp16 as bits; empty where the model has none.
   std::span<const uint16_t> bias;
-  /// 0 without groups; else n * ceil(k / groupSize) multipliers in 0..15.
-  int64_t groupSize = 0;
+  /// Without groups there are no multipliers; else n * ceil(k / group size) in
+  /// 0..15.
+  layout::WeightFormat format = {};
   std::span<const uint8_t> multiplier = {};
 };
 
@@ -100,7 +105,9 @@ public:
 
   /// Input channels that share a multiplier: 32, 64 or 128, or 0 where there is
   /// one scale per output channel.
-  int64_t groupSize() const;
+  int64_t groupSize() const { return format().groupSize; }
+  /// The width of the weights, and their groups.
+  layout::WeightFormat format() const;
 
   /// The whole model in memory, but for what the mapped files have as it is;
   /// made by the first call.
@@ -142,10 +149,11 @@ private:
 /// appears under its name only by `finish`.
 class QuantizedCheckpointWriter {
 public:
-  /// `replace` as in OutputFolder; `groupSize` is 32, 64, 128, or 0 for none.
+  /// `replace` as in OutputFolder.
   static llvm::Expected<std::unique_ptr<QuantizedCheckpointWriter>>
-  create(llvm::StringRef folder, const ModelConfig &config, int64_t groupSize,
-         llvm::ArrayRef<TokenizerFile> tokenizer, bool replace);
+  create(llvm::StringRef folder, const ModelConfig &config,
+         layout::WeightFormat format, llvm::ArrayRef<TokenizerFile> tokenizer,
+         bool replace);
 
   /// Output channels [first, first + scale.size()) of the linear `name`
   /// (without ".weight"): their k input channels each, their scales and,
