@@ -114,7 +114,8 @@ llvm::Error PackBuilder::chooseCandidates() {
     for (int64_t tokens : options.buckets) {
       std::string whyNot;
       std::vector<RankedSchedule> ranked = rankSchedules(
-          &context, options.target, {tokens, product.n, product.k},
+          &context, options.target,
+          {tokens, product.n, product.k, {.bits = options.weightBits}},
           choosePanelChannels(product.n, product.k), &whyNot);
       if (ranked.empty())
         return fail("no schedule can serve " + Twine(tokens) + " tokens x " +
@@ -140,8 +141,10 @@ std::string PackBuilder::functionText(size_t index) const {
     activations +=
         ", #fastgemm.swizzled<tokens = " + std::to_string(tile) + ">";
   activations += ">";
+  std::string integer = "xi" + std::to_string(options.weightBits);
   std::string types = "(" + activations + ", tensor<?xf32>, tensor<" + shape +
-                      "xi4>, tensor<" + n + "xf32>) -> tensor<?x" + n + "xf16>";
+                      integer + ">, tensor<" + n + "xf32>) -> tensor<?x" + n +
+                      "xf16>";
   return "func.func @" + name + "(%x: " + activations +
          " {odyssey.name = \"x\"}, %xs: tensor<?xf32> {odyssey.name = "
          "\"x_scale\"}) -> (tensor<?x" +
@@ -150,8 +153,8 @@ std::string PackBuilder::functionText(size_t index) const {
          name +
          "\"} {\n"
          "%w = odyssey.weight \"w_" +
-         shape + "\" : tensor<" + shape +
-         "xi4>\n"
+         shape + "\" : tensor<" + shape + integer +
+         ">\n"
          "%ws = odyssey.weight \"ws_" +
          shape + "\" : tensor<" + n +
          "xf32>\n"
@@ -228,8 +231,10 @@ llvm::Expected<json::Value> PackBuilder::describe(const Plan &plan) const {
     std::string shape =
         std::to_string(product.n) + "x" +
         std::to_string(layout::roundUp(product.k, layout::kBlockK));
-    json::Object entry{
-        {"name", product.name}, {"n", product.n}, {"k", product.k}};
+    json::Object entry{{"name", product.name},
+                       {"n", product.n},
+                       {"k", product.k},
+                       {"weight_bits", options.weightBits}};
     for (auto [i, constant] : llvm::enumerate(plan.constants)) {
       int64_t index = static_cast<int64_t>(i);
       if (constant.name == "ws_" + shape)
@@ -248,7 +253,8 @@ llvm::Expected<json::Value> PackBuilder::describe(const Plan &plan) const {
   }
   for (auto [i, candidate] : llvm::enumerate(candidates)) {
     const PackProduct &product = options.products[candidate.product];
-    ProductShape shape{candidate.tokens, product.n, product.k};
+    ProductShape shape{
+        candidate.tokens, product.n, product.k, {.bits = options.weightBits}};
     candidateArray.push_back(json::Object{
         {"function", static_cast<int64_t>(i)},
         {"product", static_cast<int64_t>(candidate.product)},

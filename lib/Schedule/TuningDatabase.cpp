@@ -70,10 +70,11 @@ llvm::Error TuningDatabase::addText(StringRef name, StringRef text, Warn warn) {
   std::optional<int64_t> version = versionOf(lines.front().rtrim());
   if (!version)
     return llvm::createStringError("'" + name + "' is no tuning database");
-  if (*version != tuning::kVersion)
+  if (*version < tuning::kOldestVersion || *version > tuning::kVersion)
     return llvm::createStringError(
         "'" + name + "' is a tuning database of version " + Twine(*version) +
-        ", this compiler reads version " + Twine(tuning::kVersion));
+        ", this compiler reads versions " + Twine(tuning::kOldestVersion) +
+        " to " + Twine(tuning::kVersion));
   for (size_t i = 1; i < lines.size(); ++i) {
     StringRef line = lines[i].rtrim();
     if (line.empty() || line == tuning::kEnd)
@@ -84,16 +85,20 @@ llvm::Error TuningDatabase::addText(StringRef name, StringRef text, Warn warn) {
     auto string = [&](StringRef field) {
       return entry ? entry->getString(field).value_or("").str() : "";
     };
-    auto number = [&](StringRef field) {
-      return entry ? entry->getInteger(field).value_or(0) : 0;
+    auto number = [&](StringRef field, int64_t otherwise = 0) {
+      return entry ? entry->getInteger(field).value_or(otherwise) : otherwise;
     };
-    Key key{string("gpu"), string("target"), number("n"),
-            number("k"),   number("tokens"), string("schedule")};
+    Key key{
+        string("gpu"),     string("target"),
+        number("n"),       number("k"),
+        number("tokens"),  number("weight_bits", tuning::kDefaultWeightBits),
+        string("schedule")};
     int64_t nanoseconds = number("ns");
     if (!value)
       llvm::consumeError(value.takeError());
     if (key.gpu.empty() || key.target.empty() || key.schedule.empty() ||
-        key.n < 1 || key.k < 1 || key.tokens < 1 || nanoseconds < 1) {
+        key.n < 1 || key.k < 1 || key.tokens < 1 || nanoseconds < 1 ||
+        !layout::isWeightWidth(key.weightBits)) {
       warn(name + ":" + Twine(i + 1) + ": skipped a damaged entry");
       continue;
     }
@@ -110,12 +115,13 @@ bool TuningDatabase::matches(const Key &key, const TargetDescription &target) {
 std::vector<TuningEntry> TuningDatabase::find(const TargetDescription &target,
                                               const ProductShape &shape) const {
   std::vector<TuningEntry> found;
-  // What is measured are products of 4 bits without groups.
-  if (shape.weights != layout::WeightFormat())
+  // What is measured are products without groups.
+  if (shape.weights.groupSize != 0)
     return found;
   for (const auto &[key, time] : entries)
     if (key.n == shape.n && paddedK(key.k) == paddedK(shape.k) &&
-        key.tokens == shape.tokens && matches(key, target))
+        key.tokens == shape.tokens && key.weightBits == shape.weights.bits &&
+        matches(key, target))
       found.push_back({key.schedule, time.seconds, time.source});
   std::sort(found.begin(), found.end(), [](const auto &a, const auto &b) {
     return std::tie(a.seconds, a.schedule) < std::tie(b.seconds, b.schedule);
@@ -127,7 +133,7 @@ std::vector<ProductShape>
 TuningDatabase::shapes(const TargetDescription &target) const {
   std::vector<ProductShape> shapes;
   for (const auto &[key, time] : entries) {
-    ProductShape shape{key.tokens, key.n, key.k};
+    ProductShape shape{key.tokens, key.n, key.k, {.bits = key.weightBits}};
     if (matches(key, target) && (shapes.empty() || shapes.back() != shape))
       shapes.push_back(shape);
   }

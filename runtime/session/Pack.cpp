@@ -11,8 +11,9 @@ namespace {
 
 constexpr int64_t kMaxSize = int64_t(1) << 32;
 constexpr int64_t kMaxNanoseconds = int64_t(1) << 50;
-/// The layout of docs/numerics.md: blocks of 16 channels x 64 k.
-constexpr int64_t kBlockChannels = 16, kBlockK = 64, kBlockBytes = 512;
+/// The layout of docs/numerics.md: blocks of 16 channels x 64 k, in pieces of
+/// 512 bytes.
+constexpr int64_t kBlockChannels = 16, kBlockK = 64, kPieceBytes = 512;
 constexpr int64_t kTileK = 128;
 
 int64_t roundUp(int64_t value, int64_t multiple) {
@@ -29,6 +30,10 @@ PackProduct readProduct(const JsonNode &node, const Plan &plan) {
   product.name = node["name"].string();
   product.n = node["n"].integer(1, kMaxSize);
   product.k = node["k"].integer(1, kMaxSize);
+  JsonNode bits = node["weight_bits"];
+  product.weightBits = bits.integer(4, 8);
+  if (product.weightBits != 4 && product.weightBits != 8)
+    bits.error("expected 4 or 8");
   JsonNode panel = node["panel"];
   product.panelChannels = panel.integer(1, kMaxSize);
   if (product.panelChannels % (2 * kBlockChannels) != 0)
@@ -45,7 +50,8 @@ PackProduct readProduct(const JsonNode &node, const Plan &plan) {
                        describe(weight));
   };
   require("weights", product.weights, ElementType::U8,
-          roundUp(product.n, product.panelChannels) * product.paddedK() / 2);
+          roundUp(product.n, product.panelChannels) * product.paddedK() *
+              product.weightBits / 8);
   require("scales", product.scales, ElementType::F32, product.n);
   return product;
 }
@@ -129,18 +135,26 @@ int packedWeight(const PackProduct &product, const uint8_t *packed,
                  int64_t channel, int64_t k) {
   int64_t panel = channel / product.panelChannels;
   int64_t inPanel = channel % product.panelChannels;
-  int64_t panelBytes = product.panelChannels * product.paddedK() / 2;
-  int64_t stepBytes = product.panelChannels * kBlockK / 2;
+  int64_t bits = product.weightBits;
+  int64_t panelBytes = product.panelChannels * product.paddedK() * bits / 8;
+  int64_t stepBytes = product.panelChannels * kBlockK * bits / 8;
+  int64_t blockBytes = kBlockChannels * kBlockK * bits / 8;
   // Channel 4g + 2i + p of 32 is row g + 8p of block i; p = 1 is the low
   // nibble.
   int64_t of32 = inPanel % 32;
   int64_t g = of32 / 4, i = of32 / 2 % 2, p = of32 % 2;
   int64_t block = inPanel / 32 * 2 + i;
-  // k = 32s + 16h + 4t + j is byte j of word 2s + h of lane 4g + t.
+  // k = 32s + 16h + 4t + j is byte j of lane 4g + t: of 4 bits of its word 2s +
+  // h, of 8 bits of word 2h + p in piece s.
   int64_t inStep = k % kBlockK;
-  int64_t word = inStep / 16, t = inStep / 4 % 4, j = inStep % 4;
-  uint8_t byte = packed[panel * panelBytes + k / kBlockK * stepBytes +
-                        block * kBlockBytes + (4 * g + t) * 16 + word * 4 + j];
+  int64_t s = inStep / 32, h = inStep / 16 % 2, t = inStep / 4 % 4,
+          j = inStep % 4;
+  const uint8_t *ofLane = packed + panel * panelBytes +
+                          k / kBlockK * stepBytes + block * blockBytes +
+                          (4 * g + t) * 16;
+  if (bits == 8)
+    return static_cast<int8_t>(ofLane[s * kPieceBytes + (2 * h + p) * 4 + j]);
+  uint8_t byte = ofLane[(2 * s + h) * 4 + j];
   int nibble = p == 0 ? byte >> 4 : byte & 15;
   return nibble >= 8 ? nibble - 16 : nibble;
 }

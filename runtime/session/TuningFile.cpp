@@ -37,6 +37,10 @@ bool parseEntry(std::string_view line, TuningKey &key, TuningTime &time) {
     value = found->get<int64_t>();
     return value >= least;
   };
+  // Left out for the usual width.
+  key.weightBits = tuning::kDefaultWeightBits;
+  if (json.contains("weight_bits") && !number("weight_bits", 1, key.weightBits))
+    return false;
   return text("gpu", key.gpu) && text("target", key.target) &&
          number("n", 1, key.n) && number("k", 1, key.k) &&
          number("tokens", 1, key.tokens) && text("schedule", key.schedule) &&
@@ -45,14 +49,17 @@ bool parseEntry(std::string_view line, TuningKey &key, TuningTime &time) {
 }
 
 Json entryJson(const TuningKey &key, const TuningTime &time) {
-  return {{"gpu", key.gpu},
-          {"target", key.target},
-          {"n", key.n},
-          {"k", key.k},
-          {"tokens", key.tokens},
-          {"schedule", key.schedule},
-          {"ns", time.nanoseconds},
-          {"spread_ns", time.spread}};
+  Json json = {{"gpu", key.gpu},
+               {"target", key.target},
+               {"n", key.n},
+               {"k", key.k},
+               {"tokens", key.tokens}};
+  if (key.weightBits != tuning::kDefaultWeightBits)
+    json["weight_bits"] = key.weightBits;
+  json["schedule"] = key.schedule;
+  json["ns"] = time.nanoseconds;
+  json["spread_ns"] = time.spread;
+  return json;
 }
 
 /// The version in the first line, -1 when that is none.
@@ -81,10 +88,11 @@ Result<TuningFile> TuningFile::parse(const std::string &name,
       int64_t version = versionOf(line);
       if (version < 0)
         return dataLoss("'" + name + "' is no tuning database");
-      if (version != tuning::kVersion)
+      if (version < tuning::kOldestVersion || version > tuning::kVersion)
         return failedPrecondition(
             "'" + name + "' is a tuning database of version " +
-            std::to_string(version) + ", this program reads version " +
+            std::to_string(version) + ", this program reads versions " +
+            std::to_string(tuning::kOldestVersion) + " to " +
             std::to_string(tuning::kVersion));
       continue;
     }

@@ -22,6 +22,7 @@ Status tune::makePack(const PackOptions &options) {
                                         options.shapes,
                                         "--emit=pack",
                                         "--target=" + options.target,
+                                        "--weights=" + options.weights,
                                         "--candidates=" +
                                             std::to_string(options.candidates),
                                         "-o",

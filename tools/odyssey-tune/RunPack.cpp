@@ -90,7 +90,8 @@ Status Tuner::measure(Group &group, PackRunner &runner) {
     group.measured.push_back(time->median);
     // A database holds whole nanoseconds.
     file.set({device->properties().name, pack->bundle().plan().target.text,
-              product.n, product.k, candidate.tokens, candidate.schedule},
+              product.n, product.k, candidate.tokens, product.weightBits,
+              candidate.schedule},
              {std::max<int64_t>(1, std::llround(time->median * 1e9)),
               std::llround(time->spread * 1e9)});
   }

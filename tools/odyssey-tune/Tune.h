@@ -32,6 +32,8 @@ struct PackOptions {
   std::string shapes, target = "sm_80", gpu, output;
   std::vector<int64_t> buckets;
   int64_t candidates = 12;
+  /// "i4" or "i8".
+  std::string weights = "i4";
 };
 /// Lets odyssey-compile, which stands beside this program, write a pack.
 /// Returns only when it cannot be started.

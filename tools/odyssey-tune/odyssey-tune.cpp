@@ -9,7 +9,7 @@
 using namespace odyssey;
 
 int main(int argc, char **argv) {
-  CLI::App app("Measures schedules of W4A8 products on a device, for "
+  CLI::App app("Measures schedules of products on a device, for "
                "odyssey-compile to choose by");
   app.require_subcommand(1);
 
@@ -33,6 +33,10 @@ int main(int argc, char **argv) {
       ->add_option("--candidates", pack.candidates,
                    "Candidates per product and token count (default: 12)")
       ->check(CLI::PositiveNumber);
+  packCommand
+      ->add_option("--weights", pack.weights,
+                   "Width of the weights: i4 or i8 (default: i4)")
+      ->check(CLI::IsMember({"i4", "i8"}));
   packCommand->add_option("-o,--output", pack.output, "The pack")->required();
 
   tune::RunOptions run;

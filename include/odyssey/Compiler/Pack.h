@@ -38,6 +38,8 @@ struct PackOptions {
   llvm::SmallVector<int64_t> buckets;
   /// Candidates per product and token count, the best by the cost model.
   int64_t candidates = 12;
+  /// Bits of a weight: 4 or 8.
+  int64_t weightBits = 4;
   /// Add machine code by ptxas, where it is installed.
   bool assemble = true;
   std::string cache;

@@ -58,7 +58,7 @@ public:
 private:
   struct Key {
     std::string gpu, target;
-    int64_t n, k, tokens;
+    int64_t n, k, tokens, weightBits;
     std::string schedule;
     friend auto operator<=>(const Key &, const Key &) = default;
   };

@@ -12,7 +12,7 @@ using ::testing::IsEmpty;
 
 namespace {
 
-constexpr char kFirst[] = R"({"odyssey_tuning": 1, "entries": [)";
+constexpr char kFirst[] = R"({"odyssey_tuning": 2, "entries": [)";
 
 std::string entry(const std::string &gpu, int64_t tokens,
                   const std::string &schedule, int64_t nanoseconds) {
@@ -73,6 +73,25 @@ TEST_F(Tuning, OtherGpusDoNotCount) {
   EXPECT_THAT(schedules({1, 4096, 4096}), IsEmpty());
 }
 
+// A schedule that is the fastest for one width of weights says nothing of the
+// other. Entries without a width, and databases of version 1, are of 4 bits.
+TEST_F(Tuning, OtherWidthsDoNotCount) {
+  std::string ofBytes = entry("NVIDIA A100", 1, kSlow, 10), wrong = ofBytes;
+  ofBytes.insert(ofBytes.find(R"("schedule")"), R"("weight_bits":8,)");
+  wrong.insert(wrong.find(R"("schedule")"), R"("weight_bits":5,)");
+  EXPECT_EQ(
+      add(std::string(kFirst) + "\n" + ofBytes + ",\n" + wrong + "\n]}\n"), "");
+  EXPECT_THAT(warnings, ElementsAre("file:3: skipped a damaged entry"));
+  EXPECT_EQ(add("{\"odyssey_tuning\": 1, \"entries\": [\n" +
+                entry("NVIDIA A100", 1, kFast, 20) + "\n]}\n"),
+            "");
+  EXPECT_THAT(schedules({1, 4096, 4096}), ElementsAre(kFast));
+  EXPECT_THAT(schedules({1, 4096, 4096, {.bits = 8}}), ElementsAre(kSlow));
+  EXPECT_THAT(database.shapes(target),
+              ElementsAre(ProductShape{1, 4096, 4090},
+                          ProductShape{1, 4096, 4090, {.bits = 8}}));
+}
+
 TEST_F(Tuning, SkipsDamagedLinesAndNamesThem) {
   std::string good = entry("NVIDIA A100", 1, kFast, 10);
   EXPECT_EQ(add(std::string(kFirst) + "\n{\"gpu\":,\n" + good + ",\n" +
@@ -90,7 +109,7 @@ TEST_F(Tuning, SkipsDamagedLinesAndNamesThem) {
 TEST_F(Tuning, RefusesWhatItCannotRead) {
   EXPECT_EQ(add("{\"odyssey_tuning\": 3, \"entries\": [\n]}\n"),
             "'file' is a tuning database of version 3, this compiler reads "
-            "version 1");
+            "versions 1 to 2");
   EXPECT_EQ(add(""), "'file' is no tuning database");
   EXPECT_EQ(add("[]"), "'file' is no tuning database");
 }

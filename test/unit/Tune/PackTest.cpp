@@ -19,13 +19,19 @@ using namespace odyssey;
 using namespace odyssey::runtime;
 
 TEST(Pack, WeightsAreWhereTheCompilerPutsThem) {
-  for (auto [n, k, panel] : {std::tuple(172, 100, 64), {256, 192, 128}}) {
-    layout::PackedWeights compiler{n, k, panel};
+  for (auto [n, k, panel, bits] : {std::tuple(172, 100, 64, 4),
+                                   {256, 192, 128, 4},
+                                   {172, 100, 64, 8},
+                                   {256, 192, 128, 8}}) {
+    layout::PackedWeights compiler{n, k, panel, 0, bits};
     std::vector<int8_t> weights(n * k);
     for (size_t i = 0; i < weights.size(); ++i)
-      weights[i] = static_cast<int8_t>(static_cast<int>(i * 7 % 31 % 16) - 8);
+      weights[i] =
+          bits == 8
+              ? static_cast<int8_t>(static_cast<int>(i * 7 % 255) - 127)
+              : static_cast<int8_t>(static_cast<int>(i * 7 % 31 % 16) - 8);
     std::vector<uint8_t> packed = layout::packWeights(compiler, weights);
-    PackProduct product{"", n, k, panel, 0, 0};
+    PackProduct product{"", n, k, panel, 0, 0, bits};
     for (int64_t channel = 0; channel < n; ++channel)
       for (int64_t i = 0; i < k; ++i)
         ASSERT_EQ(packedWeight(product, packed.data(), channel, i),

@@ -75,13 +75,14 @@ std::string makePack(int count, const std::string &target = "sm_80") {
                  {{"name", "ws"}, {"type", "f32"}, {"shape", {kN}}}}},
                {"functions", functions},
                {"states", json::array()}};
-  json pack = {{"format", 1},
+  json pack = {{"format", 2},
                {"target", target},
                {"gpu", "a100"},
                {"products",
                 {{{"name", "32x64"},
                   {"n", kN},
                   {"k", kK},
+                  {"weight_bits", 4},
                   {"panel", 32},
                   {"weights", 0},
                   {"scales", 1}}}},
@@ -180,11 +181,17 @@ TEST_F(RunPacks, GoesOnWithOtherPacksWhenMemoryRunsOut) {
 
 TEST_F(RunPacks, KeepsOlderEntries) {
   TuningFile file;
-  file.set({"old", "sm_80", 1, 1, 1, "schedule"}, {5, 0});
+  file.set({"old", "sm_80", 1, 1, 1, 4, "schedule"}, {5, 0});
+  file.set({"old", "sm_80", 1, 1, 1, 8, "schedule"}, {7, 0});
   ASSERT_TRUE(file.write(output).ok());
   TemporaryFile pack(makePack(1));
   EXPECT_TRUE(run({&pack}).ok());
-  EXPECT_EQ(TuningFile::read(output)->entries.size(), 2u);
+  TuningFile read = TuningFile::read(output).value();
+  EXPECT_EQ(read.entries.size(), 3u);
+  EXPECT_EQ(
+      read.entries.at({"old", "sm_80", 1, 1, 1, 4, "schedule"}).nanoseconds, 5);
+  EXPECT_EQ(
+      read.entries.at({"old", "sm_80", 1, 1, 1, 8, "schedule"}).nanoseconds, 7);
 }
 
 TEST_F(RunPacks, APackForAnotherTargetIsAnErrorAlone) {

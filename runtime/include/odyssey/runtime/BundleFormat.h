@@ -62,7 +62,7 @@ inline constexpr char kPackSection[] = "pack.json";
 /// The version of plan.json's schema ("format" in it).
 inline constexpr int kPlanFormat = 1;
 /// The version of pack.json's schema.
-inline constexpr int kPackFormat = 1;
+inline constexpr int kPackFormat = 2;
 
 } // namespace odyssey::bundle
 

@@ -27,6 +27,8 @@ struct PackProduct {
   int64_t panelChannels = 0;
   /// Indices into Plan::weights: packed weights, and their scales.
   uint32_t weights = 0, scales = 0;
+  /// Of a weight: 4 or 8.
+  int64_t weightBits = 4;
 
   /// Input channels that a kernel walks over: k in whole blocks of 64.
   int64_t paddedK() const { return (k + 63) / 64 * 64; }
@@ -69,7 +71,7 @@ private:
   std::vector<PackCandidate> candidateList;
 };
 
-/// Weight (channel, k) of packed weights, from -8 to 7: the inverse of
+/// Weight (channel, k) of packed weights, as an integer: the inverse of
 /// docs/numerics.md, "packed weights", written down independently of the
 /// compiler that packs them.
 int packedWeight(const PackProduct &product, const uint8_t *packed,

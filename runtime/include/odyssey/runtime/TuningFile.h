@@ -29,6 +29,7 @@ struct TuningKey {
   /// "sm_90a"
   std::string target;
   int64_t n = 0, k = 0, tokens = 0;
+  int64_t weightBits = 4;
   std::string schedule;
 
   friend auto operator<=>(const TuningKey &, const TuningKey &) = default;

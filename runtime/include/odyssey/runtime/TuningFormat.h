@@ -13,10 +13,15 @@
 
 namespace odyssey::tuning {
 
-/// Raised when a reader of the version before would misread entries.
-inline constexpr int64_t kVersion = 1;
+/// Raised when a reader of the version before would misread entries. Version 2
+/// has entries of other widths of weights than 4 bits.
+inline constexpr int64_t kVersion = 2;
+/// The oldest version that is still read.
+inline constexpr int64_t kOldestVersion = 1;
+/// The width of an entry without "weight_bits".
+inline constexpr int64_t kDefaultWeightBits = 4;
 
-inline constexpr char kBegin[] = R"({"odyssey_tuning": 1, "entries": [)";
+inline constexpr char kBegin[] = R"({"odyssey_tuning": 2, "entries": [)";
 inline constexpr char kEnd[] = "]}";
 
 } // namespace odyssey::tuning
