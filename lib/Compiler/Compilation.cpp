@@ -9,6 +9,7 @@
 #include "odyssey/Frontend/Checkpoint/QuantizedCheckpoint.h"
 #include "odyssey/Frontend/ModelGraph.h"
 #include "odyssey/Frontend/ModelShapes.h"
+#include "odyssey/Quantize/RoundedCheckpoint.h"
 #include "odyssey/Target/BundleWriter.h"
 #include "odyssey/Target/Pipelines.h"
 #include "odyssey/runtime/BundleFormat.h"
@@ -79,6 +80,7 @@ public:
 private:
   llvm::Error loadGraph();
   llvm::Error loadCheckpoint();
+  llvm::Error loadTrained();
   llvm::Error buildModel(const ModelConfig &config);
   llvm::Error loadFile();
   llvm::Error lower();
@@ -90,6 +92,10 @@ private:
   llvm::Error explain();
   llvm::Error checkSharedBytes();
   llvm::Error runPasses(llvm::function_ref<void(OpPassManager &)> build);
+  /// What the graph's weights become.
+  layout::WeightFormat weightFormat() const;
+  /// Of a checkpoint, the tokenizer first; none of other inputs.
+  ArrayRef<TokenizerFile> tokenizerFiles() const;
 
   const Options &options;
   MLIRContext context;
@@ -97,6 +103,7 @@ private:
   SmallVector<int64_t> buckets;
   OwningOpRef<ModuleOp> module;
   std::unique_ptr<QuantizedCheckpoint> checkpoint;
+  std::unique_ptr<RoundedCheckpoint> trained;
   std::unique_ptr<SafetensorsReader> weightFile;
   std::optional<json::Value> model;
 };
@@ -106,7 +113,40 @@ llvm::Error Compilation::loadCheckpoint() {
   if (!opened)
     return opened.takeError();
   checkpoint = std::move(*opened);
+  int64_t bits = checkpoint->format().bits;
+  if (options.weightBits && options.weightBits != bits)
+    return fail("'" + options.input + "' is quantized to " + Twine(bits) +
+                " bits: --weights=i" + Twine(options.weightBits) +
+                " is for trained checkpoints, model shapes and IR files");
   return buildModel(checkpoint->config());
+}
+
+llvm::Error Compilation::loadTrained() {
+  if (!options.weightBits)
+    return fail("'" + options.input +
+                "' is not quantized: give --weights=i8 or --weights=i4, which "
+                "round to nearest, or let odyssey-quantize make a quantized "
+                "folder");
+  auto opened = RoundedCheckpoint::open(options.input, options.weightBits);
+  if (!opened)
+    return opened.takeError();
+  trained = std::move(*opened);
+  return buildModel(trained->config());
+}
+
+layout::WeightFormat Compilation::weightFormat() const {
+  if (checkpoint)
+    return checkpoint->format();
+  return {options.weightBits ? options.weightBits : 4, options.groupSize};
+}
+
+ArrayRef<TokenizerFile> Compilation::tokenizerFiles() const {
+  if (trained)
+    return trained->tokenizerFiles();
+  if (!checkpoint)
+    return {};
+  std::span<const TokenizerFile> files = checkpoint->tokenizerFiles();
+  return {files.data(), files.size()};
 }
 
 llvm::Error Compilation::buildModel(const ModelConfig &config) {
@@ -140,8 +180,8 @@ json::Value Compilation::modelObject(const ModelConfig &config,
                       {"add_bos", config.addBos}};
   if (config.bosId)
     object["bos"] = *config.bosId;
-  if (checkpoint && !checkpoint->tokenizerFiles().empty())
-    object["tokenizer"] = checkpoint->tokenizerFiles().front().name;
+  if (!tokenizerFiles().empty())
+    object["tokenizer"] = tokenizerFiles().front().name;
   return object;
 }
 
@@ -182,15 +222,27 @@ llvm::Error Compilation::loadFile() {
   return llvm::Error::success();
 }
 
+/// Whether a file begins as GGUF files do.
+static bool isGgufFile(StringRef path) {
+  auto begin = llvm::MemoryBuffer::getFileSlice(path, /*MapSize=*/4,
+                                                /*Offset=*/0);
+  return begin && (*begin)->getBuffer() == "GGUF";
+}
+
 llvm::Error Compilation::loadGraph() {
-  if (llvm::sys::fs::is_directory(options.input)) {
+  bool isGguf = isGgufFile(options.input);
+  if (isGguf || llvm::sys::fs::is_directory(options.input)) {
     if (!options.weights.empty() && options.weights != "none")
-      return fail("a checkpoint folder has its own weights: --weights takes "
-                  "only 'none' here");
+      return fail("a checkpoint has its own weights: of --weights it takes "
+                  "only 'none', 'i4' and 'i8'");
     if (options.groupSize)
-      return fail("a checkpoint folder has its own groups: --group-size is for "
-                  "model shapes and IR files");
-    if (llvm::Error error = loadCheckpoint())
+      return fail("a checkpoint has its own groups: --group-size is for model "
+                  "shapes and IR files");
+    llvm::Expected<bool> isQuantized =
+        QuantizedCheckpoint::isQuantized(options.input);
+    if (!isQuantized)
+      return isQuantized.takeError();
+    if (llvm::Error error = *isQuantized ? loadCheckpoint() : loadTrained())
       return error;
   } else if (std::optional<ModelConfig> shape = findModelShape(options.input);
              shape && !llvm::sys::fs::exists(options.input)) {
@@ -354,13 +406,17 @@ llvm::Error Compilation::writeBundleFile() {
     if (summary.assembled)
       sections.push_back({cubinSectionName(i), kernel.cubin});
   }
-  if (checkpoint && !checkpoint->tokenizerFiles().empty()) {
-    const TokenizerFile &tokenizer = checkpoint->tokenizerFiles().front();
+  if (!tokenizerFiles().empty()) {
+    const TokenizerFile &tokenizer = tokenizerFiles().front();
     sections.push_back({tokenizer.name, tokenizer.bytes});
   }
   const TensorSource *weights = weightFile.get();
-  if (checkpoint && options.weights != "none")
-    weights = checkpoint.get();
+  if (options.weights != "none") {
+    if (checkpoint)
+      weights = checkpoint.get();
+    if (trained)
+      weights = trained.get();
+  }
   if (llvm::sys::fs::exists(options.output) &&
       !llvm::sys::fs::is_regular_file(options.output))
     return fail("cannot write '" + options.output +
@@ -407,9 +463,8 @@ llvm::Error Compilation::run() {
   if (llvm::Error error = loadGraph())
     return error;
 
-  int64_t groupSize = checkpoint ? checkpoint->groupSize() : options.groupSize;
   if (llvm::Error error = runPasses([&](OpPassManager &manager) {
-        buildFusionPipeline(manager, {.groupSize = groupSize});
+        buildFusionPipeline(manager, weightFormat());
       }))
     return error;
   if (llvm::Error error = explain())

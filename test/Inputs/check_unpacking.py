@@ -1,4 +1,4 @@
-"""Counts what unpacking 4-bit weights costs in the PTX of W4A8 products.
+"""Counts what unpacking weights costs in the PTX of W4A8 and W8A8 products.
 
 usage: check_unpacking.py FILE.ptx
 
@@ -11,6 +11,9 @@ With groups, every register of an A operand must be the exclusive or with 0x8080
 of one mad of a masked word, the word itself or that word shifted right by 4, a
 multiplier and that multiplier's addend. Prints the same, and the number of addends,
 each of which is one more mad.
+
+With weights of 8 bits (kernels named matmul_w8a8), the four registers of an A operand
+must be those of one 16-byte load from shared memory, in order, moved at most.
 """
 
 import os
@@ -104,12 +107,46 @@ def check_groups(name, instructions, fragments):
     )
 
 
+def check_bytes(name, instructions, fragments):
+    loads, moves = {}, {}
+    for opcode, operands in instructions:
+        if opcode == "ld.shared.v4.b32":
+            loaded = tuple(ptx.registers(operands[0]))
+            loads.update({register: (loaded, i) for i, register in enumerate(loaded)})
+        elif opcode.startswith("mov"):
+            moves.setdefault(operands[0], []).append(operands[1])
+
+    def origins(register, seen):
+        """The loads that a register's value may come from, and its place in them."""
+        if register in loads:
+            return {loads[register]}
+        if register in seen:
+            return set()
+        if register not in moves:
+            sys.exit(f"{name}: {register} of an A operand is not loaded from shared memory")
+        return set().union(*(origins(r, seen | {register}) for r in moves[register]))
+
+    used = set()
+    for fragment in fragments:
+        found = [origins(register, frozenset()) for register in fragment]
+        for place, ofRegister in enumerate(found):
+            if {i for _, i in ofRegister} != {place}:
+                sys.exit(f"{name}: {fragment[place]} of an A operand is out of place")
+            if {load for load, _ in ofRegister} != {load for load, _ in found[0]}:
+                sys.exit(f"{name}: {fragment} comes from several loads")
+        used |= {load for load, _ in found[0]}
+    print(f"{name}: {len(used)} loads, {len(fragments)} A fragments as loaded")
+
+
 def main():
     with open(sys.argv[1]) as file:
         for name, instructions in ptx.kernels(file.read()):
             instructions = list(instructions)
             fragments = fragments_of(instructions)
             if not fragments:
+                continue
+            if name.startswith("matmul_w8a8"):
+                check_bytes(name, instructions, fragments)
                 continue
             groups = sources(instructions, "mad.lo.s32", EIGHTS, SIGNS)
             (check_groups if groups else check)(name, instructions, fragments)

@@ -18,8 +18,7 @@ namespace cl = llvm::cl;
 static cl::OptionCategory category("odyssey-compile options");
 
 static cl::opt<std::string>
-    input(cl::Positional,
-          cl::desc("<quantized checkpoint folder | file.mlir | model shape>"),
+    input(cl::Positional, cl::desc("<checkpoint | file.mlir | model shape>"),
           cl::cat(category));
 static cl::opt<std::string> output("o",
                                    cl::desc("Output file, - for standard "
@@ -63,8 +62,11 @@ static cl::opt<std::string>
 static cl::opt<std::string>
     weights("weights",
             cl::desc("Safetensors file with the weights that an IR file names, "
-                     "or 'none' for a bundle without weights"),
-            cl::value_desc("file|none"), cl::cat(category));
+                     "or 'none' for a bundle without weights; and their width, "
+                     "'i8' or 'i4', of a trained checkpoint (rounded to "
+                     "nearest), model shape, IR file or pack; both with a "
+                     "comma: none,i8"),
+            cl::value_desc("file|none|i4|i8"), cl::cat(category));
 static cl::opt<int64_t>
     maxContext("max-context",
                cl::desc("Longest sequence in tokens (default: the model's)"),
@@ -153,6 +155,26 @@ static int fail(llvm::Error error) {
   return 1;
 }
 
+/// The value of --weights, apart: a file, "none" or nothing, and a width in
+/// bits or 0.
+struct WeightsOption {
+  std::string source;
+  int64_t bits = 0;
+};
+static WeightsOption weightsOption() {
+  WeightsOption option;
+  llvm::StringRef text = weights;
+  for (auto [name, bits] : {std::pair("i4", 4), std::pair("i8", 8)})
+    if (text == name || text.consume_back(std::string(",") + name) ||
+        text.consume_front(std::string(name) + ",")) {
+      option.bits = bits;
+      option.source = text == name ? "" : text.str();
+      return option;
+    }
+  option.source = text.str();
+  return option;
+}
+
 static int writePack() {
   compiler::PackOptions options;
   auto products = compiler::parseProducts(input);
@@ -168,6 +190,8 @@ static int writePack() {
   if (options.buckets.empty())
     options.buckets = compiler::tokenBuckets(512);
   options.candidates = candidates;
+  if (int64_t bits = weightsOption().bits)
+    options.weightBits = bits;
   options.cache = cacheFolder();
   options.jobs = jobs;
   auto summary = compiler::writePack(options);
@@ -221,6 +245,8 @@ int main(int argc, char **argv) {
     return usageError("--group-size must be 128, 64 or 32");
   if (prefetchPercent < 0 || prefetchPercent > 100)
     return usageError("--prefetch-l2 must be 0 to 100");
+  if (groupSize != 0 && weightsOption().bits == 8)
+    return usageError("--group-size is for weights of 4 bits");
   bool isText = emit == compiler::Emit::Mlir || emit == compiler::Emit::Nvvm ||
                 emit == compiler::Emit::Ptx;
   if (explain && output == "-")
@@ -236,6 +262,9 @@ int main(int argc, char **argv) {
       return usageError("--buckets must be positive and ascending");
     if (candidates < 1)
       return usageError("--candidates must be positive");
+    if (weightsOption().source != "" || groupSize != 0)
+      return usageError("a pack has no weights: of --weights it takes only "
+                        "'i4' and 'i8', and no --group-size");
     return writePack();
   }
   if (!buckets.empty() || candidates.getNumOccurrences() > 0)
@@ -247,7 +276,8 @@ int main(int argc, char **argv) {
   options.emit = emit;
   options.target = target;
   options.gpu = gpu;
-  options.weights = weights;
+  options.weights = weightsOption().source;
+  options.weightBits = weightsOption().bits;
   options.maxContext = maxContext;
   options.maxBatch = maxBatch;
   options.kvCache = kvCache;

@@ -23,8 +23,9 @@ namespace odyssey::compiler {
 enum class Emit { Mlir, Nvvm, Ptx, Cubin, Bundle, Pack };
 
 struct Options {
-  /// A quantized checkpoint folder, an IR file, or the name of a model shape
-  /// (odyssey/Frontend/ModelShapes.h).
+  /// A quantized checkpoint folder, an IR file, the name of a model shape
+  /// (odyssey/Frontend/ModelShapes.h) or, with `weightBits`, a trained
+  /// checkpoint (a GGUF file or a Hugging Face folder).
   std::string input;
   /// Empty to write nothing, which is of use with `explain` and `report`.
   std::string output;
@@ -45,6 +46,10 @@ struct Options {
   /// Most of the L2 cache, in percent, that a product of few tokens may fill
   /// with weights before its turn (odyssey-prefetch-weights).
   int64_t prefetchPercent = 40;
+  /// Bits, 4 or 8, of the weights of what is quantized: of a model shape or IR
+  /// file, or of a trained checkpoint, which is rounded to nearest. 0 where
+  /// that was not asked for: 4 then. A quantized folder has its own.
+  int64_t weightBits = 0;
   /// Add machine code by ptxas to a bundle, where ptxas is installed.
   bool assemble = true;
   /// Databases of measured schedules, beside those of the compiler.

@@ -21,7 +21,7 @@ for kernel in plan["kernels"]:
             f"{kernel['name']}: block {kernel['block'][0]}, "
             f"cluster {kernel.get('cluster')}, shared {kernel['shared_bytes']}, "
             f"swizzled_tokens {product.get('swizzled_tokens')}, "
-            f"panel_channels {product['panel_channels']}"
+            f"panel_channels {product['panel_channels']}, weight_bits {product['weight_bits']}"
         )
 for function in plan["functions"]:
     for bucket in function["buckets"]:
