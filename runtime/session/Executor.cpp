@@ -95,8 +95,9 @@ Status Executor::Content::loadModules() {
 Status Executor::Content::importWeights(WeightSource source) {
   Stopwatch stopwatch;
   if (source == WeightSource::Synthetic) {
-    ODYSSEY_ASSIGN_OR_RETURN(weights,
-                             makeSyntheticWeights(*device, plan().weights));
+    ODYSSEY_ASSIGN_OR_RETURN(
+        weights,
+        makeSyntheticWeights(*device, plan().weights, plan().weightBits()));
     ODYSSEY_RETURN_IF_ERROR(device->synchronize());
     loadTimes.weights = stopwatch.seconds();
     return Status::success();

@@ -144,7 +144,10 @@ ProductPlan PlanReader::readProduct(const JsonNode &node) {
   ProductPlan product;
   product.n = node["n"].integer(1, kMaxDimension);
   product.k = node["k"].integer(1, kMaxDimension);
-  product.weightBits = node["weight_bits"].integer(1, 16);
+  JsonNode bits = node["weight_bits"];
+  product.weightBits = bits.integer(4, 8);
+  if (product.weightBits != 4 && product.weightBits != 8)
+    bits.error("expected 4 or 8");
   product.panelChannels = node["panel_channels"].integer(1, kMaxU32);
   product.rowBytes = node["row_bytes"].integer(product.k, kMaxDimension);
   if (node.has("group_size"))
@@ -403,6 +406,13 @@ std::optional<size_t> FunctionPlan::bucketFor(int64_t tokens) const {
   if (found == buckets.end())
     return std::nullopt;
   return static_cast<size_t>(found - buckets.begin());
+}
+
+int64_t Plan::weightBits() const {
+  for (const KernelPlan &kernel : kernels)
+    if (kernel.product)
+      return kernel.product->weightBits;
+  return 0;
 }
 
 std::optional<uint32_t> Plan::findFunction(std::string_view name) const {

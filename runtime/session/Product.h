@@ -14,8 +14,8 @@ namespace odyssey::runtime {
 LaunchRequest launchRequest(const KernelPlan &kernel, const StepPlan &step,
                             int64_t tokens);
 
-/// A W4A8 product's output as fp16 bits, from its integer sum:
-/// docs/numerics.md, N11. The sum is that of 4-bit weights themselves (the
+/// An integer product's output as fp16 bits, from its integer sum:
+/// docs/numerics.md, N11. The sum is that of weights themselves (of 4 bits, the
 /// kernel's are 16 times as large, and its scale a sixteenth).
 uint16_t scaledOutput(int32_t sum, float weightScale, float tokenScale);
 

@@ -14,7 +14,8 @@ namespace {
 constexpr size_t kBlockBytes = size_t(4) << 20;
 
 /// `count` bytes of random elements of `type`.
-std::vector<uint8_t> randomBlock(ElementType type, size_t count) {
+std::vector<uint8_t> randomBlock(ElementType type, size_t count,
+                                 int64_t weightBits) {
   std::mt19937_64 random(static_cast<uint64_t>(type) + 1);
   std::vector<uint8_t> block(count);
   for (size_t i = 0; i + sizeof(uint64_t) <= count; i += sizeof(uint64_t)) {
@@ -36,8 +37,10 @@ std::vector<uint8_t> randomBlock(ElementType type, size_t count) {
       break;
     case ElementType::F32:
       // Two numbers from 2^-9 to 2^-8, as scales of weights are: products of a
-      // few thousand 4-bit weights keep about the size of their input.
-      bits = (bits & 0x007fffff007fffff) | 0x3b0000003b000000;
+      // few thousand 4-bit weights keep about the size of their input. From
+      // 2^-13 to 2^-12 for 8 bits.
+      bits = (bits & 0x007fffff007fffff) |
+             (weightBits == 8 ? 0x3900000039000000 : 0x3b0000003b000000);
       break;
     }
     memcpy(block.data() + i, &bits, sizeof(bits));
@@ -48,14 +51,15 @@ std::vector<uint8_t> randomBlock(ElementType type, size_t count) {
 } // namespace
 
 Result<std::vector<DeviceBuffer>>
-makeSyntheticWeights(Device &device, const std::vector<TensorType> &weights) {
+makeSyntheticWeights(Device &device, const std::vector<TensorType> &weights,
+                     int64_t weightBits) {
   std::vector<DeviceBuffer> buffers;
   std::vector<std::vector<uint8_t>> blocks(
       static_cast<size_t>(ElementType::F32) + 1);
   for (const TensorType &weight : weights) {
     std::vector<uint8_t> &block = blocks[static_cast<size_t>(weight.type)];
     if (block.empty())
-      block = randomBlock(weight.type, kBlockBytes);
+      block = randomBlock(weight.type, kBlockBytes, weightBits);
     size_t bytes = weight.bytes(0);
     ODYSSEY_ASSIGN_OR_RETURN(
         DeviceBuffer buffer,

@@ -12,9 +12,12 @@ namespace odyssey::runtime {
 
 /// Makes weights of the given types on a device: random bytes for packed ones,
 /// and numbers with which hidden states stay finite through any number of
-/// layers. The same on every call. ResourceExhausted when they do not fit.
+/// layers: with integer weights of 8 bits (`weightBits`), which are 16 times as
+/// large as those of 4 bits, scales are a sixteenth. The same on every call.
+/// ResourceExhausted when they do not fit.
 Result<std::vector<DeviceBuffer>>
-makeSyntheticWeights(Device &device, const std::vector<TensorType> &weights);
+makeSyntheticWeights(Device &device, const std::vector<TensorType> &weights,
+                     int64_t weightBits = 4);
 
 } // namespace odyssey::runtime
 

@@ -261,7 +261,8 @@ Status GemmBenchmark::measureKernel(LoadedBundle &bundle,
         operands.host(result.m, bytes, static_cast<size_t>(copy) * stride,
                       /*withExtras=*/true);
     ODYSSEY_ASSIGN_OR_RETURN(
-        int64_t compared, checkW4A8(device, host, product, operands.output()));
+        int64_t compared,
+        checkProduct(device, host, product, operands.output()));
     result.samples += compared;
     return Status::success();
   };
@@ -434,7 +435,7 @@ Status GemmBenchmark::run() {
     ODYSSEY_ASSIGN_OR_RETURN(auto bundle, LoadedBundle::open(path, device));
     std::vector<ProductSite> sites = findProducts(bundle->plan());
     if (sites.empty())
-      return failedPrecondition("'" + path + "' has no W4A8 products");
+      return failedPrecondition("'" + path + "' has no products");
     for (const ProductSite &site : sites)
       ODYSSEY_RETURN_IF_ERROR(runSite(*bundle, site));
   }

@@ -107,10 +107,7 @@ Json measureBatch(Session &session, int64_t batch, const ModelOptions &options,
                   const Peaks &peaks, const Samples &samples) {
   const Plan &plan = session.executor().bundle().plan();
   Timing prefill = timingOf(samples.prefill), decode = timingOf(samples.decode);
-  int64_t weightBits = 0;
-  for (const KernelPlan &kernel : plan.kernels)
-    if (kernel.product)
-      weightBits = kernel.product->weightBits;
+  int64_t weightBits = plan.weightBits();
   Json json = {
       {"engine", plan.producer},
       {"name", "odyssey_w" + std::to_string(weightBits) + "a8"},

@@ -9,8 +9,8 @@
 //   kernel
 //             in front in a model they may be in the cache
 //
-// Any byte is a pair of 4-bit weights, and any is one of 8 bits, so that one
-// arena serves the products of both; another one holds fp16 values.
+// Any byte is a pair of 4-bit weights, and any is one of 8 bits, packed or not,
+// so that one arena serves the products of all; another one holds fp16 values.
 //
 //===----------------------------------------------------------------------===//
 

@@ -45,7 +45,8 @@ private:
   std::map<std::string, std::map<double, double>> curves;
 };
 
-constexpr char kOurs[] = "Odyssey W4A8", kFloor[] = "floor";
+constexpr char kOurs[] = "Odyssey W4A8", kTwin[] = "Odyssey W8A8",
+               kFloor[] = "floor";
 /// Series of a chart of products, in the order of their colours.
 const std::pair<const char *, const char *> kBaselines[] = {
     {"cublas_fp16", "cuBLASLt fp16"}, {"cublas_int8", "cuBLASLt int8"}};
@@ -55,16 +56,16 @@ using Shape = std::pair<int64_t, int64_t>;
 /// Adds what one document says about products.
 void addProducts(const Json &document, std::map<Shape, Curves> &times,
                  Chart &roofline) {
-  ChartSeries measured;
-  measured.scattered = true;
-  measured.name = document.value("engine", kOurs);
+  std::map<std::string, ChartSeries> measured;
   for (const Json &result : document.at("results")) {
     if (!result.contains("seconds"))
       continue;
+    std::string name = document.value(
+        "engine", result.value("weight_bits", 4) == 8 ? kTwin : kOurs);
     double m = result.at("m").get<double>();
     Curves &curves = times[{result.at("n"), result.at("k")}];
     double seconds = result.at("seconds").at("median").get<double>();
-    curves.add(measured.name, m, seconds * 1e6);
+    curves.add(name, m, seconds * 1e6);
     if (result.contains("floor_seconds"))
       curves.add(kFloor, m, result["floor_seconds"].get<double>() * 1e6);
     if (result.contains("baselines"))
@@ -76,11 +77,16 @@ void addProducts(const Json &document, std::map<Shape, Curves> &times,
               result["baselines"][key]["seconds"]["median"].get<double>() *
                   1e6);
     double operations = result.at("operations").get<double>();
-    measured.points.emplace_back(operations / result.at("bytes").get<double>(),
-                                 operations / seconds * 1e-12);
+    measured[name].points.emplace_back(operations /
+                                           result.at("bytes").get<double>(),
+                                       operations / seconds * 1e-12);
   }
-  std::sort(measured.points.begin(), measured.points.end());
-  roofline.series.push_back(measured);
+  for (auto &[name, series] : measured) {
+    series.name = name;
+    series.scattered = true;
+    std::sort(series.points.begin(), series.points.end());
+    roofline.series.push_back(series);
+  }
 }
 
 /// The roof of a device over the intensities that the chart has.

@@ -34,7 +34,8 @@ layout::PackedMultipliers bench::packedMultipliers(const ProductPlan &product) {
 }
 
 size_t bench::packedBytes(const ProductPlan &product) {
-  layout::PackedWeights packed{product.n, product.k, product.panelChannels};
+  layout::PackedWeights packed{product.n, product.k, product.panelChannels,
+                               /*offset=*/0, product.weightBits};
   return static_cast<size_t>(packed.bytes());
 }
 

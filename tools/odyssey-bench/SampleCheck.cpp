@@ -91,13 +91,16 @@ checkSamples(Device &device, const HostOperands &operands, DeviceAddress result,
   return compared;
 }
 
-Result<int64_t> bench::checkW4A8(Device &device, const HostOperands &operands,
-                                 const ProductPlan &product,
-                                 DeviceAddress result) {
-  layout::PackedWeights packed{operands.n, operands.k, product.panelChannels};
+Result<int64_t> bench::checkProduct(Device &device,
+                                    const HostOperands &operands,
+                                    const ProductPlan &product,
+                                    DeviceAddress result) {
+  layout::PackedWeights packed{operands.n, operands.k, product.panelChannels,
+                               /*offset=*/0, product.weightBits};
+  layout::WeightFormat format{product.weightBits, product.groupSize};
   layout::PackedMultipliers groups = packedMultipliers(product);
-  // Rows of the weights as the kernel unpacks them: 16 times as large, or with
-  // groups times their multipliers (N30).
+  // Rows of the weights as the kernel multiplies them: of 4 bits 16 times as
+  // large, or with groups times their multipliers (N30); of 8 bits as they are.
   std::map<int64_t, std::vector<int8_t>> rows;
   auto weightsOf = [&](int64_t n) -> const std::vector<int8_t> & {
     auto [row, isNew] = rows.try_emplace(n);
@@ -105,7 +108,11 @@ Result<int64_t> bench::checkW4A8(Device &device, const HostOperands &operands,
       layout::NibblePosition at = packed.position(n, k);
       uint8_t byte = operands.weights->byte(operands.weightsOffset +
                                             static_cast<size_t>(at.byte));
-      if (product.groupSize == 0) {
+      if (format.bits == 8) {
+        row->second.push_back(static_cast<int8_t>(byte));
+        continue;
+      }
+      if (format.groupSize == 0) {
         row->second.push_back(
             static_cast<int8_t>(at.high ? byte & 0xf0 : byte << 4 & 0xf0));
         continue;
@@ -125,7 +132,7 @@ Result<int64_t> bench::checkW4A8(Device &device, const HostOperands &operands,
       sum += activation(operands, m, k) * weights[static_cast<size_t>(k)];
     float value = static_cast<float>(sum) *
                   ((*operands.weightScales)[static_cast<size_t>(n)] /
-                   (product.groupSize == 0 ? 16 : 1));
+                   static_cast<float>(format.factor()));
     value *= (*operands.xScales)[static_cast<size_t>(m)];
     if (operands.bias)
       value += halfAt(*operands.bias, n);

@@ -1,8 +1,8 @@
 //===- SampleCheck.h - Results against the reference ------------*- C++ -*-===//
 //
 // Computes some outputs of a product on the host, from docs/numerics.md alone,
-// and compares: W4A8 products and int8 products for equality, fp16 products
-// within what the order of their sums allows.
+// and compares: products of packed weights and of int8 matrices for equality,
+// fp16 products within what the order of their sums allows.
 //
 //===----------------------------------------------------------------------===//
 
@@ -40,10 +40,10 @@ std::vector<int64_t> sampleIndices(int64_t size, int64_t count);
 /// How many outputs were compared. DataLoss, naming the first difference, when
 /// one is not as expected; `result` is [m, product.outputs()] of fp16 in device
 /// memory.
-runtime::Result<int64_t> checkW4A8(runtime::Device &device,
-                                   const HostOperands &operands,
-                                   const runtime::ProductPlan &product,
-                                   runtime::DeviceAddress result);
+runtime::Result<int64_t> checkProduct(runtime::Device &device,
+                                      const HostOperands &operands,
+                                      const runtime::ProductPlan &product,
+                                      runtime::DeviceAddress result);
 /// As above, for a result of int32 from dense weights [n, k] of 8 bits.
 runtime::Result<int64_t> checkInt8(runtime::Device &device,
                                    const HostOperands &operands,

@@ -20,19 +20,21 @@ using ::testing::HasSubstr;
 namespace {
 
 /// y = x w^T with every operand there is, computed from unpacked weights; the
-/// parameter is the size of groups, or 0.
-class GroupedSampleCheckTest : public ::testing::TestWithParam<int64_t> {};
+/// parameter is the width and the groups of the weights.
+class FormatSampleCheckTest
+    : public ::testing::TestWithParam<layout::WeightFormat> {};
 
-TEST_P(GroupedSampleCheckTest, ComparesW4A8ProductsBitForBit) {
+TEST_P(FormatSampleCheckTest, ComparesProductsBitForBit) {
   constexpr int64_t kM = 3, kN = 70, kK = 72;
   auto device = std::move(createEmulator()).value();
   ProductPlan product;
   product.n = kN;
   product.k = kK;
   product.panelChannels = 64;
-  product.groupSize = GetParam();
+  product.weightBits = GetParam().bits;
+  product.groupSize = GetParam().groupSize;
   layout::PackedWeights packed{kN, kK, product.panelChannels,
-                               product.groupSize ? 8 : 0};
+                               product.groupSize ? 8 : 0, product.weightBits};
   // The matrix is not at the beginning of its buffer.
   constexpr size_t kOffset = 512;
   PatternBuffer weights(*device);
@@ -45,11 +47,12 @@ TEST_P(GroupedSampleCheckTest, ComparesW4A8ProductsBitForBit) {
     bytes.push_back(weights.byte(kOffset + static_cast<size_t>(i)));
   std::vector<int8_t> unpacked = layout::unpackWeights(packed, bytes);
 
-  // Multipliers 0 to 15 of the groups; without groups, 16.
+  // Multipliers 0 to 15 of the groups; without groups, 16, or 1 of 8 bits.
+  int factor = product.weightBits == 8 ? 1 : 16;
   std::vector<uint8_t> multipliers, packedGroups;
   int64_t groups = 1, groupSize = kK;
   if (product.groupSize == 0) {
-    multipliers.assign(kN, 16);
+    multipliers.assign(kN, static_cast<uint8_t>(factor));
   } else {
     groupSize = product.groupSize;
     groups = layout::groupCount(kK, groupSize);
@@ -76,9 +79,9 @@ TEST_P(GroupedSampleCheckTest, ComparesW4A8ProductsBitForBit) {
         sum += static_cast<int8_t>(x[static_cast<size_t>(m * kK + k)]) *
                multipliers[static_cast<size_t>(n * groups + k / groupSize)] *
                unpacked[static_cast<size_t>(n * kK + k)];
-      float value =
-          static_cast<float>(sum) * (weightScales[static_cast<size_t>(n)] /
-                                     (product.groupSize ? 1.0f : 16.0f));
+      float value = static_cast<float>(sum) *
+                    (weightScales[static_cast<size_t>(n)] /
+                     (product.groupSize ? 1.0f : static_cast<float>(factor)));
       value = value * xScales[static_cast<size_t>(m)];
       value = value + half(bias, n);
       y.push_back(floatToHalf(roundToHalf(value) + half(residual, m * kN + n)));
@@ -99,7 +102,7 @@ TEST_P(GroupedSampleCheckTest, ComparesW4A8ProductsBitForBit) {
                         kOffset};
   auto check = [&] {
     EXPECT_TRUE(device->copyToDevice(*result, y.data(), y.size() * 2).ok());
-    return checkW4A8(*device, operands, product, *result);
+    return checkProduct(*device, operands, product, *result);
   };
   auto good = check();
   ASSERT_TRUE(good.ok()) << good.status().message();
@@ -115,8 +118,15 @@ TEST_P(GroupedSampleCheckTest, ComparesW4A8ProductsBitForBit) {
   EXPECT_FALSE(check().ok());
 }
 
-INSTANTIATE_TEST_SUITE_P(Groups, GroupedSampleCheckTest,
-                         ::testing::Values(0, 32, 64));
+INSTANTIATE_TEST_SUITE_P(Formats, FormatSampleCheckTest,
+                         ::testing::Values(layout::WeightFormat{4},
+                                           layout::WeightFormat{4, 32},
+                                           layout::WeightFormat{4, 64},
+                                           layout::WeightFormat{8}),
+                         [](const auto &info) {
+                           return "i" + std::to_string(info.param.bits) + "g" +
+                                  std::to_string(info.param.groupSize);
+                         });
 
 /// SiLU(gate) * up with an exponential in double precision, which is within
 /// half a unit of fp16 of that of docs/numerics.md but where it is near a tie.
@@ -172,7 +182,7 @@ TEST(SampleCheckTest, ComparesActivationsOfGateAndUp) {
   operands.weights = &weights;
   auto check = [&] {
     EXPECT_TRUE(device->copyToDevice(*result, y.data(), y.size() * 2).ok());
-    return checkW4A8(*device, operands, product, *result);
+    return checkProduct(*device, operands, product, *result);
   };
   auto good = check();
   ASSERT_TRUE(good.ok()) << good.status().message();

@@ -114,10 +114,20 @@ TEST(PlanTest, ReadsWhichProductAKernelComputes) {
   EXPECT_EQ(product.n, 200);
   EXPECT_EQ(product.k, 172);
   EXPECT_EQ(product.weightBits, 4);
+  EXPECT_EQ(read->weightBits(), 4);
   EXPECT_EQ(product.panelChannels, 64);
   EXPECT_EQ(product.rowBytes, 192);
   EXPECT_EQ(product.operands[4], "bias");
   EXPECT_EQ(product.outputs(), 200);
+
+  plan["kernels"][0]["product"]["weight_bits"] = 8;
+  read = parsePlan(plan.dump());
+  ASSERT_TRUE(read.ok()) << read.status().message();
+  EXPECT_EQ(read->weightBits(), 8);
+  plan["kernels"][0]["product"]["weight_bits"] = 6;
+  EXPECT_THAT(parsePlan(plan.dump()).status().message(),
+              HasSubstr("expected 4 or 8"));
+  plan["kernels"][0]["product"]["weight_bits"] = 4;
 
   plan["kernels"][0]["product"]["activation"] = "silu_mul";
   read = parsePlan(plan.dump());

@@ -43,6 +43,12 @@ TEST(SyntheticWeightsTest, AreRandomAndOfUsefulSize) {
     scales.insert(scale);
   }
   EXPECT_GT(scales.size(), 900u);
+  auto ofBytes = makeSyntheticWeights(device, types, /*weightBits=*/8);
+  ASSERT_TRUE(ofBytes.ok());
+  for (float scale : download<float>(device, (*ofBytes)[1], 1000)) {
+    EXPECT_GE(scale, 0x1p-13f);
+    EXPECT_LT(scale, 0x1p-12f);
+  }
   bool positive = false, negative = false;
   for (uint16_t half : download<uint16_t>(device, (*made)[2], 1000)) {
     // An exponent of -2.

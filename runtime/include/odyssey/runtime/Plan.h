@@ -47,11 +47,12 @@ struct ModulePlan {
   int cubinCapability = 0;
 };
 
-/// The W4A8 product that a kernel computes (docs/numerics.md), for programs
+/// The integer product that a kernel computes (docs/numerics.md), for programs
 /// that run it with operands of their own.
 struct ProductPlan {
   int64_t n = 0, k = 0;
-  int64_t weightBits = 0;
+  /// Of a weight: 4 or 8.
+  int64_t weightBits = 4;
   /// Input channels that share a multiplier; 0 where there are none.
   int64_t groupSize = 0;
   /// Output channels of a panel of packed weights (lib/Layout).
@@ -182,6 +183,8 @@ struct Plan {
   std::vector<TensorType> states;
   std::optional<DecoderPlan> model;
 
+  /// Bits of the weights of the kernels' products; 0 where there are none.
+  int64_t weightBits() const;
   /// The index of the function of that name, or nothing.
   std::optional<uint32_t> findFunction(std::string_view name) const;
 };
