@@ -189,7 +189,7 @@ def stage_conformance(check):
 
 
 def stage_exact(check):
-    """Every W4A8 product of every bundle and pack, bit for bit, at many token counts."""
+    """Every product of every bundle and pack, bit for bit, at many token counts."""
     tokens = "1,3,8,17,40" if check.quick else "1,2,3,7,8,9,15,16,17,31,33,64,65,127,129,500"
     compared, values = 0, []
     for bundle in check.bundles("text") + check.bundles("shapes") + check.bundles("pack"):

@@ -20,6 +20,8 @@ PROGRAMS = ("bin/odyssey-run", "bin/odyssey-bench", "bin/odyssey-tune", "test/un
 # Model shapes whose products, and whose whole step, are measured.
 PRODUCT_SHAPES = ("llama-2-7b", "llama-3-8b")
 MODELS = {"llama-2-7b": (1, 8), "llama-3-8b": (1, 8)}
+# Those that are measured with weights of 8 bits, too, as twins to compare with.
+TWINS = ("llama-2-7b",)
 TUNED = "llama-2-7b"
 # The GPU, among those of a target, whose measured schedules are taken.
 GPUS = {"sm_80": "a100", "sm_90a": "h200"}
@@ -134,17 +136,22 @@ class Packer:
     def add_shapes(self, targets):
         small = os.path.join(self.root, "examples/llama-layer.mlir")
         for target in targets:
-            self.compile(
-                small, "llama-layer", target, "--weights=none", kind="shapes", quick=True
-            )
+            for name, weights in (("llama-layer", "none"), ("llama-layer-w8a8", "none,i8")):
+                self.compile(
+                    small, name, target, f"--weights={weights}", kind="shapes", quick=True
+                )
             if self.quick:
                 continue
-            for shape, batches in MODELS.items():
+            # Twins last: they are what is missing where time runs out.
+            models = [(shape, shape, "none") for shape in MODELS]
+            models += [(shape, f"{shape}-w8a8", "none,i8") for shape in TWINS]
+            for shape, name, weights in models:
+                batches = MODELS[shape]
                 self.compile(
                     shape,
-                    shape,
+                    name,
                     target,
-                    "--weights=none",
+                    f"--weights={weights}",
                     "--max-context=2048",
                     f"--max-batch={max(batches)}",
                     kind="model",

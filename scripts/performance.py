@@ -28,6 +28,7 @@ There are no results yet: no GPU has been measured.
 """
 # engine in the results: name in the tables
 PRODUCT_BASELINES = {
+    "odyssey_w8a8": "W8A8 here",
     "cublas_fp16": "cuBLASLt fp16",
     "cublas_int8": "cuBLASLt int8",
     "humming": "Humming W4A8",
@@ -74,7 +75,9 @@ def products(documents):
             if "seconds" not in result:
                 continue
             row = table.setdefault((result["n"], result["k"]), {}).setdefault(result["m"], {})
-            name = result.get("name", "odyssey")
+            # The twin with weights of 8 bits is one to compare with.
+            twin = "odyssey_w8a8" if result.get("weight_bits") == 8 else "odyssey"
+            name = result.get("name", twin)
             seconds = result["seconds"]["median"]
             if name == "odyssey":
                 row["bytes"], row["operations"] = result["bytes"], result["operations"]
