@@ -41,18 +41,20 @@ TEXTS = {
 }
 LAST_WORDS = ["--lambada", "text/lambada-test.jsonl", "--max-passages=300"]
 RECIPES = ["rtn", "lwc", "gptq", "lwc+gptq"]
-# (model, text, whether last words are measured too)
+# (model, text, whether last words are measured too, options of calibration)
 RUNS = [
-    ("stories260K", "tinystories", False),
-    ("stories260K", "wikitext2", False),
-    ("SmolLM2-135M", "tinystories", False),
-    ("SmolLM2-135M", "wikitext2", True),
+    ("stories260K", "tinystories", False, []),
+    ("stories260K", "wikitext2", False, []),
+    # A quarter of the default, which takes the longest part of a row.
+    ("SmolLM2-135M", "tinystories", False, ["--samples=16"]),
+    ("SmolLM2-135M", "wikitext2", True, []),
 ]
 
 
 class Row:
-    def __init__(self, model, text, last_words, recipe, group=0):
+    def __init__(self, model, text, last_words, recipe, group=0, calibration=()):
         self.model, self.text, self.last_words = model, text, last_words
+        self.calibration = calibration
         self.recipe, self.group = recipe, group
 
     @property
@@ -85,7 +87,7 @@ class Row:
         quantize = [program("odyssey-quantize"), checkpoint, "-o", folder, "--force", "--quiet"]
         quantize += [f"--recipe={self.recipe}"]
         if self.recipe != "rtn":
-            quantize += [f"--calibration={os.path.join(args.data, text['calibration'])}"]
+            quantize += [f"--calibration={os.path.join(args.data, text['calibration'])}", *self.calibration]
         if self.group:
             quantize += [f"--group-size={self.group}"]
         if args.reference:
@@ -103,10 +105,10 @@ class Row:
 
 def all_rows(groups):
     rows = []
-    for model, text, last_words in RUNS:
+    for model, text, last_words, calibration in RUNS:
         rows.append(Row(model, text, last_words, "fp32"))
         for group in [0, *groups]:
-            rows += [Row(model, text, last_words, recipe, group) for recipe in RECIPES]
+            rows += [Row(model, text, last_words, recipe, group, calibration) for recipe in RECIPES]
     return rows
 
 

@@ -14,10 +14,10 @@
 #include "odyssey/Target/Pipelines.h"
 #include "odyssey/runtime/BundleFormat.h"
 
+#include "mlir/Bytecode/BytecodeReader.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
-#include "mlir/Bytecode/BytecodeReader.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Support/FileUtilities.h"
 #include "llvm/Support/FileSystem.h"
@@ -198,9 +198,6 @@ llvm::Error Compilation::loadFile() {
     return fail(message);
   // The parser would print what it does not understand.
   llvm::StringRef text = file->getBuffer();
-  if (text.starts_with("GGUF"))
-    return fail("'" + options.input +
-                "' is a GGUF checkpoint: quantize it first, with odyssey-quantize");
   if (!isBytecode(*file) && text.take_front(4096).contains('\0'))
     return fail("'" + options.input + "' is not valid IR");
   llvm::SourceMgr sources;

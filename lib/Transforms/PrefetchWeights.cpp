@@ -62,8 +62,7 @@ struct PrefetchWeights : odyssey::impl::PrefetchWeightsBase<PrefetchWeights> {
         (tilesAlongK + schedule->getSplitK() - 1) / schedule->getSplitK();
     int64_t ctas = (matmul.getN() + schedule->getChannels() - 1) /
                    schedule->getChannels() * schedule->getSplitK();
-    int64_t weightBytes =
-        schedule->getWeightBytes(matmul.getWeightFormat());
+    int64_t weightBytes = schedule->getWeightBytes(matmul.getWeightFormat());
     return std::clamp<int64_t>(
         budget / (ctas * weightBytes), 0,
         std::max<int64_t>(ofCta - schedule->getStages(), 0));

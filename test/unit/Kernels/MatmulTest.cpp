@@ -214,17 +214,19 @@ void checkSiluMul(int64_t f, int64_t k, const std::vector<int64_t> &tokens,
   std::string both = std::to_string(2 * f);
   std::string scheduled =
       "%w = odyssey.weight \"wg\", \"wu\" interleaved : tensor<" + both + "x" +
-      K + integer + "\n%ws = odyssey.weight \"sg\", \"su\" interleaved : tensor<" +
-      both + "xf32>\n%b = odyssey.weight \"b\", \"b\" interleaved : tensor<" +
-      both + "xf16>\n%q, %s = odyssey.quantize %x : " + x + " -> tensor<?x" +
-      K + "xi8>, tensor<?xf32>\n" +
+      K + integer +
+      "\n%ws = odyssey.weight \"sg\", \"su\" interleaved : tensor<" + both +
+      "xf32>\n%b = odyssey.weight \"b\", \"b\" interleaved : tensor<" + both +
+      "xf16>\n%q, %s = odyssey.quantize %x : " + x + " -> tensor<?x" + K +
+      "xi8>, tensor<?xf32>\n" +
       "%a = odyssey.matmul %q scale %s, %w scale %ws bias %b silu_mul " +
       schedule + " : (tensor<?x" + K + "xi8>, tensor<?xf32>, tensor<" + both +
       "x" + K + integer + ", tensor<" + both + "xf32>, tensor<" + both +
       "xf16>) -> " + y + "\n";
-  std::string product =
-      " bias %b : (tensor<?x" + K + "xi8>, tensor<?xf32>, tensor<" + F + "x" +
-      K + integer + ", tensor<" + F + "xf32>, tensor<" + F + "xf16>) -> " + y + "\n";
+  std::string product = " bias %b : (tensor<?x" + K +
+                        "xi8>, tensor<?xf32>, tensor<" + F + "x" + K + integer +
+                        ", tensor<" + F + "xf32>, tensor<" + F + "xf16>) -> " +
+                        y + "\n";
   std::string body =
       "%wg = odyssey.weight \"wg\" : tensor<" + F + "x" + K + integer +
       "\n%wu = odyssey.weight \"wu\" : tensor<" + F + "x" + K + integer +
@@ -242,8 +244,10 @@ void checkSiluMul(int64_t f, int64_t k, const std::vector<int64_t> &tokens,
           (schedule.empty() ? body : scheduled) + "return %a : " + y +
           "\n}\nfunc.func @apart(%x: " + x + ") -> (" + y + ", " + y + ") {\n" +
           body + "return %a, %g : " + y + ", " + y + "\n}\n",
-      {{"wg", tensor(ElementType::I8, {f, k}, randomWeights(random, f * k, bits))},
-       {"wu", tensor(ElementType::I8, {f, k}, randomWeights(random, f * k, bits))},
+      {{"wg",
+        tensor(ElementType::I8, {f, k}, randomWeights(random, f * k, bits))},
+       {"wu",
+        tensor(ElementType::I8, {f, k}, randomWeights(random, f * k, bits))},
        {"sg", tensor(ElementType::F32, {f}, randomScales(random, f))},
        {"su", tensor(ElementType::F32, {f}, randomScales(random, f))},
        {"b", tensor(ElementType::F16, {f}, randomHalves(random, f))}},
