@@ -6,20 +6,13 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "odyssey/Compiler/Compilation.h"
-#include "odyssey/Frontend/Checkpoint/Checkpoint.h"
-#include "odyssey/Quantize/QuantizeCheckpoint.h"
-#include "odyssey/runtime/Emulator.h"
-#include "odyssey/runtime/Session.h"
+#include "CompiledModel.h"
 
 #include "gtest/gtest.h"
 
-#include <filesystem>
-#include <unistd.h>
-
 using namespace odyssey;
+using namespace odyssey::testing;
 using runtime::SequenceId;
-using runtime::Session;
 namespace fs = std::filesystem;
 
 namespace {
@@ -33,61 +26,23 @@ struct Case {
 class ModelBatch : public ::testing::TestWithParam<Case> {
 protected:
   void SetUp() override {
-    const char *data = std::getenv("ODYSSEY_DATA");
-    fs::path source = fs::path(data ? data : ODYSSEY_DATA_DIR) / "stories260K" /
-                      "stories260K.gguf";
+    fs::path source = dataFolder() / "stories260K" / "stories260K.gguf";
     if (!fs::exists(source))
       GTEST_SKIP() << "there is no " << source;
-    std::string pattern =
-        (fs::temp_directory_path() / "odyssey-batch-XXXXXX").string();
-    work = ::mkdtemp(pattern.data());
-    auto checkpoint = llvm::cantFail(Checkpoint::open(source.string()));
-    llvm::cantFail(
-        quantizeCheckpoint(*checkpoint, (work / "quantized").string(), {}));
+    quantized = std::make_unique<QuantizedModel>(source);
     compiler::Options options;
-    options.input = work / "quantized";
-    options.output = work / "model.odyssey";
+    options.input = quantized->path();
+    options.output = quantized->folder() / "model.odyssey";
     options.target = GetParam().target;
     options.kvCache = GetParam().kvCache;
     options.maxBatch = 5;
     options.assemble = false;
-    auto summary = compiler::run(options);
-    ASSERT_TRUE(static_cast<bool>(summary))
-        << llvm::toString(summary.takeError());
-    auto bundle = runtime::Bundle::open(options.output);
-    ASSERT_TRUE(bundle.ok()) << bundle.status().message();
-    auto device = runtime::createEmulator();
-    ASSERT_TRUE(device.ok()) << device.status().message();
-    auto created = Session::create(
-        *bundle, std::shared_ptr<runtime::Device>(std::move(*device)));
-    ASSERT_TRUE(created.ok()) << created.status().message();
-    session = std::move(*created);
-  }
-  void TearDown() override {
-    session.reset();
-    if (!work.empty())
-      fs::remove_all(work);
+    model = std::make_unique<CompiledModel>(options);
+    ASSERT_TRUE(model->loaded());
   }
 
-  SequenceId add() { return *session->addSequence(); }
-
-  /// The logits after each of the inputs.
-  std::vector<std::vector<float>>
-  step(const std::vector<std::pair<SequenceId, std::vector<int32_t>>> &parts) {
-    std::vector<Session::Input> inputs;
-    for (auto &[sequence, tokens] : parts)
-      inputs.push_back({sequence, tokens, /*wantLogits=*/true});
-    auto outputs = session->step(inputs);
-    EXPECT_TRUE(outputs.ok()) << outputs.status().message();
-    std::vector<std::vector<float>> logits(parts.size());
-    if (outputs.ok())
-      for (size_t i = 0; i < parts.size(); ++i)
-        logits[i] = std::move((*outputs)[i].logits);
-    return logits;
-  }
-
-  fs::path work;
-  std::unique_ptr<Session> session;
+  std::unique_ptr<QuantizedModel> quantized;
+  std::unique_ptr<CompiledModel> model;
 };
 
 /// Token `position` of text `i`.
@@ -109,31 +64,31 @@ TEST_P(ModelBatch, LogitsAreThoseOfEachSequenceAlone) {
   // Alone: the prompt in one piece, then token by token.
   std::vector<std::vector<std::vector<float>>> alone(kTexts);
   for (size_t i = 0; i < kTexts; ++i) {
-    SequenceId sequence = add();
-    alone[i] = step({{sequence, tokens(i, 0, lengths[i])}});
+    SequenceId sequence = model->add();
+    alone[i] = model->step({{sequence, tokens(i, 0, lengths[i])}});
     for (size_t n = 0; n < kSteps; ++n)
       alone[i].push_back(
-          step({{sequence, {token(i, lengths[i] + n)}}}).front());
-    ASSERT_TRUE(session->removeSequence(sequence).ok());
+          model->step({{sequence, {token(i, lengths[i] + n)}}}).front());
+    model->remove(sequence);
   }
-  EXPECT_EQ(session->executor().recordedGraphs(), 1u);
+  EXPECT_EQ(model->session().executor().recordedGraphs(), 1u);
 
   // Together: the last two prompts begin in pieces, beside decode of others.
   std::vector<SequenceId> ids;
   for (size_t i = 0; i < kTexts; ++i)
-    ids.push_back(add());
-  auto first = step({{ids[0], tokens(0, 0, lengths[0])},
-                     {ids[3], tokens(3, 0, 30)},
-                     {ids[1], tokens(1, 0, lengths[1])},
-                     {ids[2], tokens(2, 0, lengths[2])}});
+    ids.push_back(model->add());
+  auto first = model->step({{ids[0], tokens(0, 0, lengths[0])},
+                            {ids[3], tokens(3, 0, 30)},
+                            {ids[1], tokens(1, 0, lengths[1])},
+                            {ids[2], tokens(2, 0, lengths[2])}});
   EXPECT_EQ(first[0], alone[0][0]);
   EXPECT_EQ(first[2], alone[1][0]);
   EXPECT_EQ(first[3], alone[2][0]);
-  auto second = step({{ids[4], tokens(4, 0, lengths[4])},
-                      {ids[0], {token(0, lengths[0])}},
-                      {ids[3], tokens(3, 30, lengths[3])},
-                      {ids[1], {token(1, lengths[1])}},
-                      {ids[2], {token(2, lengths[2])}}});
+  auto second = model->step({{ids[4], tokens(4, 0, lengths[4])},
+                             {ids[0], {token(0, lengths[0])}},
+                             {ids[3], tokens(3, 30, lengths[3])},
+                             {ids[1], {token(1, lengths[1])}},
+                             {ids[2], {token(2, lengths[2])}}});
   EXPECT_EQ(second[0], alone[4][0]);
   EXPECT_EQ(second[1], alone[0][1]);
   EXPECT_EQ(second[2], alone[3][0]);
@@ -144,18 +99,18 @@ TEST_P(ModelBatch, LogitsAreThoseOfEachSequenceAlone) {
   std::vector<std::pair<SequenceId, std::vector<int32_t>>> five, three;
   for (size_t i = 0; i < kTexts; ++i)
     five.push_back({ids[i], {token(i, lengths[i] + done[i])}});
-  auto third = step(five);
+  auto third = model->step(five);
   for (size_t i = 0; i < kTexts; ++i)
     EXPECT_EQ(third[i], alone[i][done[i] + 1]) << "text " << i;
   for (size_t i : {4u, 0u, 3u})
     three.push_back({ids[i], {token(i, lengths[i] + done[i] + 1)}});
-  auto fourth = step(three);
+  auto fourth = model->step(three);
   EXPECT_EQ(fourth[0], alone[4][2]);
   EXPECT_EQ(fourth[1], alone[0][3]);
   EXPECT_EQ(fourth[2], alone[3][2]);
   // One graph for bucket 1, one for bucket 8; the mixed steps were not
   // recorded.
-  EXPECT_EQ(session->executor().recordedGraphs(), 2u);
+  EXPECT_EQ(model->session().executor().recordedGraphs(), 2u);
 }
 
 INSTANTIATE_TEST_SUITE_P(

@@ -9,21 +9,15 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "odyssey/Compiler/Compilation.h"
-#include "odyssey/Frontend/Checkpoint/Checkpoint.h"
-#include "odyssey/Quantize/QuantizeCheckpoint.h"
-#include "odyssey/runtime/Emulator.h"
-#include "odyssey/runtime/Session.h"
+#include "CompiledModel.h"
 
 #include "gtest/gtest.h"
 
 #include <algorithm>
-#include <filesystem>
-#include <unistd.h>
 
 using namespace odyssey;
+using namespace odyssey::testing;
 using runtime::SequenceId;
-using runtime::Session;
 namespace fs = std::filesystem;
 
 namespace {
@@ -33,9 +27,6 @@ constexpr size_t kTexts = 5;
 constexpr size_t kLengths[kTexts] = {70, 3, 1, 5, 2};
 constexpr size_t kPiece = 64;
 constexpr size_t kGreedySteps = 6;
-
-using Tokens = std::vector<int32_t>;
-using Logits = std::vector<float>;
 
 struct Model {
   const char *name;
@@ -57,63 +48,23 @@ Tokens textOf(size_t i) {
   return tokens;
 }
 
-/// A model compiled for one target.
-class CompiledModel {
-public:
-  CompiledModel(const fs::path &quantized, const std::string &target) {
-    compiler::Options options;
-    options.input = quantized;
-    options.output = quantized.parent_path() / (target + ".odyssey");
-    options.target = target;
-    options.maxContext = 96;
-    options.maxBatch = kTexts;
-    options.assemble = false;
-    load(options);
-  }
-
-  bool loaded() const { return session != nullptr; }
-
-  SequenceId add() { return *session->addSequence(); }
-  void remove(SequenceId id) { EXPECT_TRUE(session->removeSequence(id).ok()); }
-
-  /// The logits after each of the inputs.
-  std::vector<Logits>
-  step(const std::vector<std::pair<SequenceId, Tokens>> &parts) {
-    std::vector<Session::Input> inputs;
-    for (auto &[sequence, tokens] : parts)
-      inputs.push_back({sequence, tokens, /*wantLogits=*/true});
-    auto outputs = session->step(inputs);
-    EXPECT_TRUE(outputs.ok()) << outputs.status().message();
-    std::vector<Logits> logits(parts.size());
-    if (outputs.ok())
-      for (size_t i = 0; i < parts.size(); ++i)
-        logits[i] = std::move((*outputs)[i].logits);
-    return logits;
-  }
-
-private:
-  void load(const compiler::Options &options) {
-    auto summary = compiler::run(options);
-    ASSERT_TRUE(static_cast<bool>(summary))
-        << llvm::toString(summary.takeError());
-    auto bundle = runtime::Bundle::open(options.output);
-    ASSERT_TRUE(bundle.ok()) << bundle.status().message();
-    auto device = runtime::createEmulator();
-    ASSERT_TRUE(device.ok()) << device.status().message();
-    auto created = Session::create(
-        *bundle, std::shared_ptr<runtime::Device>(std::move(*device)));
-    ASSERT_TRUE(created.ok()) << created.status().message();
-    session = std::move(*created);
-  }
-
-  std::unique_ptr<Session> session;
-};
+/// The model of that folder for one target.
+compiler::Options optionsFor(const QuantizedModel &quantized,
+                             const std::string &target) {
+  compiler::Options options;
+  options.input = quantized.path();
+  options.output = quantized.folder() / (target + ".odyssey");
+  options.target = target;
+  options.maxContext = 96;
+  options.maxBatch = kTexts;
+  options.assemble = false;
+  return options;
+}
 
 class ModelInvariance : public ::testing::TestWithParam<Model> {
 protected:
   void SetUp() override {
-    const char *data = std::getenv("ODYSSEY_DATA");
-    fs::path source = fs::path(data ? data : ODYSSEY_DATA_DIR);
+    fs::path source = dataFolder();
     source /= GetParam().path;
     if (GetParam().environment) {
       const char *path = std::getenv(GetParam().environment);
@@ -121,19 +72,10 @@ protected:
     }
     if (!fs::exists(source))
       GTEST_SKIP() << "there is no " << GetParam().name;
-    std::string pattern =
-        (fs::temp_directory_path() / "odyssey-invariance-XXXXXX").string();
-    work = ::mkdtemp(pattern.data());
-    auto checkpoint = llvm::cantFail(Checkpoint::open(source.string()));
-    llvm::cantFail(
-        quantizeCheckpoint(*checkpoint, (work / "quantized").string(), {}));
-  }
-  void TearDown() override {
-    if (!work.empty())
-      fs::remove_all(work);
+    quantized = std::make_unique<QuantizedModel>(source);
   }
 
-  fs::path work;
+  std::unique_ptr<QuantizedModel> quantized;
 };
 
 /// The greedy tokens of the first text alone. Checks that its prompt in pieces
@@ -180,7 +122,7 @@ TEST_P(ModelInvariance, LogitsOfASequenceAndTokensOfATarget) {
   std::vector<std::vector<Tokens>> together;
   for (const char *target : {"sm_80", "sm_90a"}) {
     SCOPED_TRACE(target);
-    CompiledModel model(work / "quantized", target);
+    CompiledModel model(optionsFor(*quantized, target));
     ASSERT_TRUE(model.loaded());
     std::vector<Logits> logits;
     alone.push_back(continueAlone(model, logits));
