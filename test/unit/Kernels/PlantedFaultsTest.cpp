@@ -145,6 +145,8 @@ constexpr int64_t kGlobalShift = -(60 << 10), kSharedShift = 256 << 10;
 
 /// Where the addresses of a memory instruction point to, in order.
 std::vector<int64_t> shiftsOf(const std::string &name) {
+  if (startsWith(name, "cp.async.bulk.prefetch"))
+    return {kGlobalShift};
   if (startsWith(name, "cp.async.bulk"))
     return {kSharedShift, kGlobalShift, kSharedShift};
   if (startsWith(name, "cp.async.ca.") || startsWith(name, "cp.async.cg."))
@@ -259,9 +261,14 @@ protected:
     ASSERT_TRUE(module->bundle());
     input =
         tensor(ElementType::F16, {p.m, p.k}, randomHalves(random, p.m * p.k));
+    // Buckets may have kernels of their own: that of the one that will run.
     const runtime::Plan &plan = module->bundle()->plan();
-    for (const runtime::KernelPlan &planned : plan.kernels)
-      if (planned.product) {
+    const runtime::FunctionPlan &function = plan.functions.at(0);
+    const runtime::BucketPlan *bucket =
+        &function.buckets.at(function.bucketFor(p.m).value());
+    for (const runtime::StepPlan &step : bucket->steps)
+      if (const runtime::KernelPlan &planned = plan.kernels[step.kernel];
+          planned.product) {
         kernel.name = planned.name;
         kernel.lines =
             splitLines(module->bundle()->moduleImage(planned.module).ptx);
