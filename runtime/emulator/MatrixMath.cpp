@@ -53,10 +53,26 @@ struct Parts {
 };
 
 Parts partsOf(float value, int leastExponent) {
-  if (value == 0)
+  uint32_t bits = asBits(value), biased = bits >> 23 & 0xFF;
+  int64_t significand = bits & 0x7FFFFF;
+  int exponent = -126;
+  if (biased) {
+    significand |= 1 << 23;
+    exponent = static_cast<int>(biased) - 127;
+  }
+  if (!significand)
     return {0, leastExponent};
-  int exponent = std::max(std::ilogb(value), leastExponent);
-  return {static_cast<int64_t>(std::ldexp(value, 23 - exponent)), exponent};
+  if (exponent < leastExponent) {
+    int shift = leastExponent - exponent;
+    significand = shift < 24 ? significand >> shift : 0;
+    exponent = leastExponent;
+  }
+  return {bits >> 31 ? -significand : significand, exponent};
+}
+
+/// 2^exponent, which is a normal number.
+double powerOfTwo(int exponent) {
+  return std::bit_cast<double>(static_cast<uint64_t>(exponent + 1023) << 52);
 }
 
 /// value * 2^shift, toward zero.
@@ -111,7 +127,7 @@ float fusedDot(const FloatTile &tile, const float *a, const float *b,
   for (unsigned i = 0; i < count; ++i)
     sum += shifted(products[i].significand,
                    products[i].exponent - greatest + fraction - 46);
-  double exact = std::ldexp(static_cast<double>(sum), greatest - fraction);
+  double exact = static_cast<double>(sum) * powerOfTwo(greatest - fraction);
   if (tile.halfAccumulator)
     return halfToFloat(floatToHalf(narrowToOdd(exact)));
   return towardZero(exact);

@@ -11,11 +11,8 @@ bool hasAvx512() {
       __builtin_cpu_supports("avx512dq") &&
       __builtin_cpu_supports("avx512vl") &&
       __builtin_cpu_supports("avx512cd") &&
-      __builtin_cpu_supports("avx512vbmi") &&
-      __builtin_cpu_supports("avx512vnni") &&
-      __builtin_cpu_supports("avx512vpopcntdq") &&
-      __builtin_cpu_supports("avx512bitalg") &&
-      __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("fma");
+      __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("bmi2") &&
+      __builtin_cpu_supports("fma");
   return available;
 #else
   return false;

@@ -11,7 +11,10 @@
 #ifndef ODYSSEY_RUNTIME_EMULATOR_TARGETS_H
 #define ODYSSEY_RUNTIME_EMULATOR_TARGETS_H
 
-#define ODYSSEY_PRAGMA(...) _Pragma(#__VA_ARGS__)
+// In two steps, so that macros in the pragma are expanded: a compiler cache
+// compares what the preprocessor prints.
+#define ODYSSEY_STRING_PRAGMA(...) _Pragma(#__VA_ARGS__)
+#define ODYSSEY_PRAGMA(...) ODYSSEY_STRING_PRAGMA(__VA_ARGS__)
 
 // Only clang carries the target over to templates and lambdas; other compilers
 // get the portable handlers.
@@ -19,8 +22,8 @@
 #define ODYSSEY_HAS_AVX512 1
 #include <immintrin.h>
 #define ODYSSEY_AVX512_FEATURES                                                \
-  "avx512f,avx512bw,avx512dq,avx512vl,avx512cd,avx512vbmi,avx512vnni,"         \
-  "avx512vpopcntdq,avx512bitalg,f16c,fma,bmi,bmi2,lzcnt,popcnt"
+  "avx512f,avx512bw,avx512dq,avx512vl,avx512cd,avx512vnni,f16c,fma,bmi,bmi2,"  \
+  "lzcnt,popcnt"
 #define ODYSSEY_BEGIN_AVX512                                                   \
   ODYSSEY_PRAGMA(clang attribute push(                                         \
       __attribute__((target(ODYSSEY_AVX512_FEATURES))), apply_to = function))
