@@ -163,7 +163,9 @@ void Collector::addWgmma() {
           if (resident * target.multiprocessors < tiles)
             add(tile, /*splitK=*/1, resident * target.multiprocessors,
                 /*streamK=*/0);
-        addWgmmaStreams(tile, tiles, steps);
+        // With fragments of 8 bits ptxas spills where tiles are wider.
+        if (shape.weights.bits == 4 || tokens <= 128)
+          addWgmmaStreams(tile, tiles, steps);
       }
     }
 }
