@@ -279,6 +279,22 @@ TEST_F(CostModel, KnowsTheWidthOfWeights) {
   }
 }
 
+// Stream-K of 160 tokens a tile spills with fragments of 8 bits.
+TEST_F(CostModel, WideStreamsAreForFourBits) {
+  const TargetDescription target = *findTarget("sm_90a", "h200");
+  auto widest = [&](int64_t bits) {
+    ProductShape shape{1024, 4096, 11008};
+    shape.weights.bits = bits;
+    int64_t tokens = 0;
+    for (ScheduleAttr s : legal(target, shape))
+      if (s.getPath() == Path::Wgmma && s.getStreamK() > 0)
+        tokens = std::max(tokens, s.getTokens());
+    return tokens;
+  };
+  EXPECT_EQ(widest(4), 160);
+  EXPECT_EQ(widest(8), 128);
+}
+
 // A kernel that quantizes its token keeps it beside the stages, if both fit.
 TEST_F(CostModel, TokensAreKeptWhereTheyFit) {
   auto wgmma = [&](int64_t channels, int64_t stages) {
