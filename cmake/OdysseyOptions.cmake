@@ -46,18 +46,33 @@ function(odyssey_link_portably name)
   target_link_options(${name} PRIVATE -static-libstdc++ -static-libgcc)
 endfunction()
 
-# odyssey_add_unittest(NAME source... LIBS library...)
+# odyssey_add_unittest(NAME source... LIBS library... [HEADERS MLIR])
 #
 # A GoogleTest program. It lands in <build>/test/unit/NAME, where lit finds it
-# by the "Tests" at the end of its name.
+# by the "Tests" at the end of its name. HEADERS MLIR for sources that include
+# more of MLIR than of GoogleTest.
 function(odyssey_add_unittest name)
-  cmake_parse_arguments(ARG "" "" "LIBS" ${ARGN})
+  cmake_parse_arguments(ARG "" "HEADERS" "LIBS" ${ARGN})
   if(NOT ODYSSEY_BUILD_TESTS)
     return()
+  endif()
+  if(NOT TARGET OdysseyTestHeaders)
+    set(folder "${CMAKE_CURRENT_FUNCTION_LIST_DIR}")
+    add_library(OdysseyTestHeaders OBJECT "${folder}/TestHeaders.cpp")
+    target_link_libraries(OdysseyTestHeaders PRIVATE GTest::gmock GTest::gtest)
+    target_precompile_headers(OdysseyTestHeaders PRIVATE
+                              "${folder}/TestHeaders.h")
+    # As an executable is compiled, which Clang compares.
+    target_compile_options(OdysseyTestHeaders PRIVATE -fPIE)
   endif()
   add_executable(${name} ${ARG_UNPARSED_ARGUMENTS})
   target_link_libraries(${name} PRIVATE ${ARG_LIBS} GTest::gmock GTest::gtest
                                         GTest::gtest_main)
+  if(ARG_HEADERS STREQUAL "MLIR")
+    odyssey_use_mlir_headers(${name})
+  else()
+    target_precompile_headers(${name} REUSE_FROM OdysseyTestHeaders)
+  endif()
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY
                                            "${CMAKE_BINARY_DIR}/test/unit")
   set_property(GLOBAL APPEND PROPERTY ODYSSEY_UNITTESTS ${name})

@@ -1,0 +1,1 @@
+//===- TestHeaders.cpp - What a precompiled header belongs to -------------===//
