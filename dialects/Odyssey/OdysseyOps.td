@@ -146,10 +146,15 @@ def Odyssey_MatmulOp : Odyssey_Op<"matmul", [Pure, AttrSizedOperandSegments]> {
     the two roundings of a product and an `odyssey.add`. With `silu_mul`, every
     four channels are two of a gate and the same two of an up projection, and
     `odyssey.silu_mul` of the rounded products is the result. The result does not
-    depend on the schedule. `maxima`, a second result that `odyssey-fuse-prologues`
-    may ask for, holds in row m numbers of which the greatest is
-    `max |result[m, :]|`, one from every warp of the schedule's CTAs that
-    multiplies.
+    depend on the schedule.
+
+    `maxima` is a second result that `odyssey-fuse-prologues` may ask for, with a
+    column for every warp of the schedule's CTAs that multiplies: the 32 channels
+    (with `silu_mul`, the 16 of the result) of that warp. It holds numbers of
+    which the greatest in row m is `max |result[m, :]|`. Of a product whose
+    result goes to a norm with the weights `norm`, it holds pairs instead: the
+    greatest `|result[m, n] * norm[n]|` among the 32 channels, and the sum of
+    their squares, `result[m, n]^2`, as numerics N15 adds them.
 
     With groups of `group_size` input channels, each has an integer within the
     channel's scale, `multipliers[n, k / group_size]`, 0 to 15, which takes the
@@ -187,6 +192,9 @@ def Odyssey_MatmulOp : Odyssey_Op<"matmul", [Pure, AttrSizedOperandSegments]> {
     * (C13) With `maxima`, the schedule is of the path `wgmma`, without `ctas` and
       `stream_k`, `weights` have a multiple of 4 rows, and `maxima` has the
       result's rows and `channel_warps` columns for each tile of channels.
+    * (C14) `norm`, where given, has an element per column of the result. With it
+      there are `maxima`, of rank 3, whose last size is 2, and there is no
+      `silu_mul`; without it, `maxima` have rank 2.
 
     Example:
 
@@ -211,15 +219,17 @@ def Odyssey_MatmulOp : Odyssey_Op<"matmul", [Pure, AttrSizedOperandSegments]> {
                        Optional<Odyssey_F16Vector>:$bias,
                        Optional<Odyssey_F16Matrix>:$residual,
                        Optional<Odyssey_I8Matrix>:$multipliers,
+                       Optional<Odyssey_F16Vector>:$norm,
                        OptionalAttr<I32Attr>:$group_size,
                        OptionalAttr<FastGemm_ScheduleAttr>:$schedule,
                        UnitAttr:$silu_mul);
   let results = (outs Odyssey_F16Matrix:$result,
-                      Optional<2DTensorOf<[F32]>>:$maxima);
+                      Optional<TensorRankOf<[F32], [2, 3]>>:$maxima);
   let assemblyFormat = [{
     $x `scale` $x_scales `,` $weights `scale` $weight_scales (`bias` $bias^)?
       (`residual` $residual^)?
       (`groups` $multipliers^ `of` custom<Plain>($group_size))?
+      (`norm` $norm^)?
       (`silu_mul` $silu_mul^)?
       (`schedule` $schedule^)? attr-dict
       `:` functional-type(operands, results)
@@ -234,8 +244,8 @@ def Odyssey_MatmulOp : Odyssey_Op<"matmul", [Pure, AttrSizedOperandSegments]> {
                    "::odyssey::fastgemm::ScheduleAttr":$schedule,
                    CArg<"bool", "false">:$silu_mul), [{
       build($_builder, $_state, result, /*maxima=*/::mlir::Type(), x, x_scales,
-            weights, weight_scales, bias, residual, multipliers, group_size,
-            schedule, silu_mul);
+            weights, weight_scales, bias, residual, multipliers,
+            /*norm=*/::mlir::Value(), group_size, schedule, silu_mul);
     }]>];
   let hasVerifier = 1;
   let extraClassDeclaration = [{
@@ -291,21 +301,37 @@ def Odyssey_RmsNormOp : Odyssey_Op<"rms_norm", [Pure,
 def Odyssey_RmsNormQuantizeOp : Odyssey_Op<"rms_norm_quantize", [Pure]> {
   let summary = "normalization and quantization of each row in one kernel";
   let description = [{
-    Equal, bit for bit, to `odyssey.rms_norm` followed by `odyssey.quantize`.
+    A norm is a factor per row and one per column, and quantization takes any
+    factor of a row back: `u = x * weight`, `a = max |u|`, `values =
+    clamp(rne(u * (127 / a)), -127, 127)`, `scale = (a / 127) * r` with the `r`
+    of `odyssey.rms_norm`, in fp32; a row of zeros gives scale 0 and values 0.
+    What is quantized has not been rounded to fp16 before, as in `odyssey.rms_norm`
+    followed by `odyssey.quantize`.
+
+    `statistics`, where given, has a pair for every 32 columns, and perhaps more
+    behind them that are zeros: their greatest `|u|`, and the sum of their `x^2`
+    as numerics N15 adds them. A kernel that wants a part of the row then need not
+    read all of it.
 
     Example:
 
     ```mlir
     %q, %s = odyssey.rms_norm_quantize %x, %w epsilon = 1.0e-5
         : tensor<?x64xf16>, tensor<64xf16> -> tensor<?x64xi8>, tensor<?xf32>
+    %r, %t = odyssey.rms_norm_quantize %x, %w statistics %u epsilon = 1.0e-5
+        : tensor<?x64xf16>, tensor<64xf16>, tensor<?x4x2xf32>
+        -> tensor<?x64xi8>, tensor<?xf32>
     ```
   }];
   let arguments = (ins Odyssey_F16Matrix:$x, Odyssey_F16Vector:$weight,
+                       Optional<3DTensorOf<[F32]>>:$statistics,
                        F32Attr:$epsilon);
   let results = (outs Odyssey_I8Matrix:$values, Odyssey_F32Vector:$scales);
   let assemblyFormat = [{
-    $x `,` $weight `epsilon` `=` custom<PlainF32>($epsilon) attr-dict
-      `:` type($x) `,` type($weight) `->` type($values) `,` type($scales)
+    $x `,` $weight (`statistics` $statistics^)?
+      `epsilon` `=` custom<PlainF32>($epsilon) attr-dict
+      `:` type($x) `,` type($weight) (`,` type($statistics)^)?
+      `->` type($values) `,` type($scales)
   }];
   let hasVerifier = 1;
 }

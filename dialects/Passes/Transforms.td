@@ -12,8 +12,11 @@ def QuantizeLinears : Pass<"odyssey-quantize-linears", "::mlir::ModuleOp"> {
     `odyssey.weight` and that is not marked `keep` becomes `odyssey.quantize` of
     its input and an `odyssey.matmul` with the integer weight of the same name and
     its scales (`<name>_scale`). Linears of one input share one
-    `odyssey.quantize`; a schedule written by hand stays with the product. All
-    others are left as they are. K above 132104 (133144 with weights of 8 bits) is an error.
+    `odyssey.quantize`; an input that is an `odyssey.rms_norm`, and is read by such
+    linears alone, becomes `odyssey.rms_norm_quantize` instead, whose values are
+    not rounded to fp16 in between. A schedule written by hand stays with the
+    product. All others are left as they are. K above 132104 (133144 with weights
+    of 8 bits) is an error.
 
     With `group-size` the product has groups: its scales are
     `<name>_channel_scale`, its multipliers `<name>_multiplier`. A size that is not
@@ -53,8 +56,7 @@ def Fuse : Pass<"odyssey-fuse", "::mlir::ModuleOp"> {
     * Where that is an `odyssey.silu_mul` of an even number of channels, it goes
       into the product as well: weights, scales, multipliers and biases of gate
       and up are interleaved, so that one thread has both of a channel.
-    * `odyssey.rms_norm` and `odyssey.silu_mul` whose only use is an
-      `odyssey.quantize` become `odyssey.rms_norm_quantize` and
+    * An `odyssey.silu_mul` whose only use is an `odyssey.quantize` becomes
       `odyssey.silu_mul_quantize`.
     * An `odyssey.matmul` whose only use is an `odyssey.add` takes the other
       operand of the sum as its `residual`, unless it has one.
@@ -238,8 +240,9 @@ def FusePrologues : Pass<"odyssey-fuse-prologues", "::mlir::ModuleOp"> {
     by 8, and a CTA's part of the token fits beside its stages. An
     `odyssey.quantize` of what `odyssey.decode_attention` or a product of path
     `wgmma` without `ctas` makes gets its `maxima`, so that a CTA reads no more of
-    the token than its own part. No result changes by a bit; what does not match
-    is left as it is.
+    the token than its own part; likewise an `odyssey.rms_norm_quantize`, whose
+    weights become the product's `norm`. No result changes by a bit; what does not
+    match is left as it is.
 
     ```mlir
     %q, %s = odyssey.quantize %x : ...

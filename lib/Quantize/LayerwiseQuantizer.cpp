@@ -25,6 +25,7 @@ using llvm::Error;
 using llvm::Expected;
 using llvm::StringRef;
 using reference::Matrix;
+using reference::NormalizedRows;
 
 namespace {
 
@@ -60,6 +61,8 @@ struct Sample {
 struct Observation {
   /// Before they are quantized per token.
   Matrix inputs;
+  /// What their rows are still to be multiplied by, or none (N18).
+  std::vector<float> factors;
   /// Of every token.
   std::vector<float> importance;
 };
@@ -73,7 +76,11 @@ struct Linear {
   /// fp16 values; empty where the model has none.
   std::vector<float> bias;
 
-  Matrix operator()(const Matrix &x) const {
+  Matrix operator()(const NormalizedRows &x) const {
+    return (*this)(x.products, x.factors);
+  }
+  Matrix operator()(const Matrix &x,
+                    std::span<const float> factors = {}) const {
     return multiplyW4A8(x,
                         {n,
                          k,
@@ -82,7 +89,7 @@ struct Linear {
                          bias,
                          {.groupSize = groupSize},
                          weights.multipliers},
-                        /*threads=*/1);
+                        /*threads=*/1, factors);
   }
 };
 
@@ -134,10 +141,10 @@ private:
   /// Reads what of the layer is not quantized.
   Error readHalves(Layer &layer);
 
-  Matrix attentionInput(const Layer &layer, const Sample &sample) const;
+  NormalizedRows attentionInput(const Layer &layer, const Sample &sample) const;
   /// Norms, where the model has them, and RoPE.
   void prepareHeads(const Layer &layer, Matrix &queries, Matrix &keys) const;
-  Matrix mlpInput(const Layer &layer, const Sample &sample) const;
+  NormalizedRows mlpInput(const Layer &layer, const Sample &sample) const;
   Matrix activation(const Layer &layer, const Sample &sample) const;
 
   /// Computes `observe` of every sample, one per thread at a time, and hands
@@ -184,11 +191,13 @@ LayerWork::LayerWork(const ModelConfig &config) {
 }
 
 /// Makes of inputs what the products see of them.
-static void quantizeTokens(Matrix &x) {
+static void quantizeTokens(Matrix &x, std::span<const float> factors) {
   std::vector<int8_t> quantized(x.columns);
   for (int64_t token = 0; token < x.rows; ++token) {
     std::span<float> row = x.row(token);
     float scale = reference::quantizeToken(row, quantized);
+    if (!factors.empty())
+      scale *= factors[token];
     for (int64_t i = 0; i < x.columns; ++i)
       row[i] = scale * static_cast<float>(quantized[i]);
   }
@@ -270,7 +279,7 @@ Error Walk::forEachSample(const std::string &name, double workPerToken,
       observation = observe(group[i]);
       if (std::ranges::all_of(observation.inputs.values,
                               [](float value) { return std::isfinite(value); }))
-        quantizeTokens(observation.inputs);
+        quantizeTokens(observation.inputs, observation.factors);
       else
         finite = false;
     };
@@ -404,8 +413,9 @@ Error Walk::quantizeOne(const std::string &name, Linear &linear,
 // The walk through a layer
 //===----------------------------------------------------------------------===//
 
-Matrix Walk::attentionInput(const Layer &layer, const Sample &sample) const {
-  return steps.normalize(sample.x.toFloat(), layer.inputNorm);
+NormalizedRows Walk::attentionInput(const Layer &layer,
+                                    const Sample &sample) const {
+  return steps.normalizeToQuantize(sample.x.toFloat(), layer.inputNorm);
 }
 
 void Walk::prepareHeads(const Layer &layer, Matrix &queries,
@@ -426,14 +436,14 @@ static void addBias(Matrix &x, std::span<const float> bias) {
                              std::plus<>());
 }
 
-Matrix Walk::mlpInput(const Layer &layer, const Sample &sample) const {
-  return steps.normalize(sample.x.toFloat(), layer.postAttentionNorm);
+NormalizedRows Walk::mlpInput(const Layer &layer, const Sample &sample) const {
+  return steps.normalizeToQuantize(sample.x.toFloat(), layer.postAttentionNorm);
 }
 
 /// Computed twice, which takes time, rather than kept, which takes memory:
 /// this is the widest value of a layer.
 Matrix Walk::activation(const Layer &layer, const Sample &sample) const {
-  Matrix h = mlpInput(layer, sample);
+  NormalizedRows h = mlpInput(layer, sample);
   return steps.activate(layer.gate(h), layer.up(h));
 }
 
@@ -450,13 +460,15 @@ Error Walk::quantizeAttentionInputs(Layer &layer) {
   // A query serves its own token; a key and a value serve all that look at
   // them, which for a few tokens are nearly all.
   auto observe = [&](Sample &sample) {
-    Matrix h = attentionInput(layer, sample);
-    Matrix queries = reference::multiply(h, *q, config.queryWidth(), 1);
-    Matrix keys = reference::multiply(h, *k, config.keyValueWidth(), 1);
+    NormalizedRows h = attentionInput(layer, sample);
+    Matrix input = h.values();
+    Matrix queries = reference::multiply(input, *q, config.queryWidth(), 1);
+    Matrix keys = reference::multiply(input, *k, config.keyValueWidth(), 1);
     addBias(queries, layer.q.bias);
     addBias(keys, layer.k.bias);
     prepareHeads(layer, queries, keys);
-    return Observation{std::move(h), steps.attentionReceived(queries, keys)};
+    return Observation{std::move(h.products), std::move(h.factors),
+                       steps.attentionReceived(queries, keys)};
   };
   InputStatistics ofQueries(config.hiddenSize), ofValues(config.hiddenSize);
   if (Error error = forEachSample(
@@ -475,14 +487,14 @@ Error Walk::quantizeAttentionInputs(Layer &layer) {
 
 Error Walk::quantizeAttentionOutput(Layer &layer) {
   auto observe = [&](Sample &sample) {
-    Matrix h = attentionInput(layer, sample);
+    NormalizedRows h = attentionInput(layer, sample);
     Matrix queries = layer.q(h), keys = layer.k(h), values = layer.v(h);
     prepareHeads(layer, queries, keys);
     Matrix context = steps.attend(
         queries, {std::move(keys.values), std::move(values.values)}, 0, 1);
     sample.context = HalfMatrix(context);
-    return Observation{std::move(context),
-                       importanceBySize(sample.x.toFloat())};
+    return Observation{
+        std::move(context), {}, importanceBySize(sample.x.toFloat())};
   };
   InputStatistics statistics(config.queryWidth());
   if (Error error = forEachSample(
@@ -500,7 +512,8 @@ Error Walk::quantizeMlpInputs(Layer &layer) {
     steps.addResidual(x, layer.o(sample.context.toFloat()));
     sample.context = {};
     sample.x = HalfMatrix(x);
-    return Observation{mlpInput(layer, sample), {}};
+    NormalizedRows h = mlpInput(layer, sample);
+    return Observation{std::move(h.products), std::move(h.factors), {}};
   };
   InputStatistics statistics(config.hiddenSize);
   if (Error error = forEachSample(layer.prefix + "mlp.gate_proj", work.mlpInput,
@@ -516,8 +529,8 @@ Error Walk::quantizeMlpInputs(Layer &layer) {
 
 Error Walk::quantizeMlpOutput(Layer &layer) {
   auto observe = [&](Sample &sample) {
-    return Observation{activation(layer, sample),
-                       importanceBySize(sample.x.toFloat())};
+    return Observation{
+        activation(layer, sample), {}, importanceBySize(sample.x.toFloat())};
   };
   InputStatistics statistics(config.ffnSize);
   if (Error error = forEachSample(

@@ -127,7 +127,8 @@ static void expandChannel(const W4A8Linear &linear, int64_t channel,
 }
 
 Matrix reference::multiplyW4A8(const Matrix &x, const W4A8Linear &linear,
-                               unsigned threads) {
+                               unsigned threads,
+                               std::span<const float> factors) {
   assert(x.columns == linear.k && linear.k <= linear.format.maxK());
   std::vector<int16_t> quantized;
   quantized.reserve(x.values.size());
@@ -135,6 +136,8 @@ Matrix reference::multiplyW4A8(const Matrix &x, const W4A8Linear &linear,
   std::vector<float> tokenScales(x.rows);
   for (int64_t m = 0; m < x.rows; ++m) {
     tokenScales[m] = quantizeToken(x.row(m), token);
+    if (!factors.empty())
+      tokenScales[m] *= factors[m];
     quantized.insert(quantized.end(), token.begin(), token.end());
   }
 

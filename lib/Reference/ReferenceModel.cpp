@@ -98,16 +98,24 @@ private:
   Matrix embed(std::span<const int32_t> tokens) const;
   void runLayer(const Layer &layer, int64_t index, Matrix &x);
 
-  Matrix project(const Matrix &x, const Linear &linear) const;
+  /// What several linears read: in W4A8 with a factor for each row.
+  struct Input {
+    Matrix rows;
+    std::vector<float> factors = {};
+  };
+  /// A norm in front of linears.
+  Input normalize(const std::string &name, const Matrix &x,
+                  std::span<const float> weight) const;
+  Matrix project(const Input &x, const Linear &linear) const;
 
   Weights<Linear> weights;
 };
 
 template <>
 Matrix
-ReferenceModel::Typed<Fp32Linear>::project(const Matrix &x,
+ReferenceModel::Typed<Fp32Linear>::project(const Input &x,
                                            const Fp32Linear &linear) const {
-  Matrix y = multiply(x, linear.weight, linear.n, threads);
+  Matrix y = multiply(x.rows, linear.weight, linear.n, threads);
   if (!linear.bias.empty())
     for (int64_t row = 0; row < y.rows; ++row)
       std::ranges::transform(y.row(row), linear.bias, y.row(row).begin(),
@@ -117,9 +125,32 @@ ReferenceModel::Typed<Fp32Linear>::project(const Matrix &x,
 
 template <>
 Matrix
-ReferenceModel::Typed<W4A8Linear>::project(const Matrix &x,
+ReferenceModel::Typed<W4A8Linear>::project(const Input &x,
                                            const W4A8Linear &linear) const {
-  return multiplyW4A8(x, linear, threads);
+  return multiplyW4A8(x.rows, linear, threads, x.factors);
+}
+
+template <>
+auto ReferenceModel::Typed<Fp32Linear>::normalize(
+    const std::string &name, const Matrix &x,
+    std::span<const float> weight) const -> Input {
+  Matrix rows = steps.normalize(x, weight);
+  observe(name, rows);
+  return {std::move(rows)};
+}
+
+template <>
+auto ReferenceModel::Typed<W4A8Linear>::normalize(
+    const std::string &name, const Matrix &x,
+    std::span<const float> weight) const -> Input {
+  NormalizedRows rows = steps.normalizeToQuantize(x, weight);
+  if (observer) {
+    Matrix factors(x.rows, 1);
+    factors.values = rows.factors;
+    observe(name + ".factors", factors);
+  }
+  observe(name + ".products", rows.products);
+  return {std::move(rows.products), std::move(rows.factors)};
 }
 
 template <typename Linear>
@@ -143,7 +174,7 @@ void ReferenceModel::Typed<Linear>::runLayer(const Layer &layer, int64_t index,
     return value;
   };
 
-  Matrix h = observed("input_layernorm", steps.normalize(x, layer.inputNorm));
+  Input h = normalize(prefix + "input_layernorm", x, layer.inputNorm);
   Matrix q = observed("self_attn.q_proj", project(h, layer.q));
   Matrix k = observed("self_attn.k_proj", project(h, layer.k));
   Matrix v = observed("self_attn.v_proj", project(h, layer.v));
@@ -167,15 +198,16 @@ void ReferenceModel::Typed<Linear>::runLayer(const Layer &layer, int64_t index,
   cache.values.insert(cache.values.end(), v.values.begin(), v.values.end());
   Matrix context = steps.attend(q, cache, position, threads);
   observe(prefix + "self_attn.context", context);
-  steps.addResidual(x, observed("self_attn.o_proj", project(context, layer.o)));
+  steps.addResidual(x,
+                    observed("self_attn.o_proj", project({context}, layer.o)));
 
-  h = observed("post_attention_layernorm",
-               steps.normalize(x, layer.postAttentionNorm));
+  h = normalize(prefix + "post_attention_layernorm", x,
+                layer.postAttentionNorm);
   Matrix gate = observed("mlp.gate_proj", project(h, layer.gate));
   Matrix up = observed("mlp.up_proj", project(h, layer.up));
   Matrix activation = observed("mlp.activation", steps.activate(gate, up));
-  steps.addResidual(x,
-                    observed("mlp.down_proj", project(activation, layer.down)));
+  steps.addResidual(
+      x, observed("mlp.down_proj", project({activation}, layer.down)));
   observe(prefix + "output", x);
 }
 

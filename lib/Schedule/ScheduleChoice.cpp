@@ -28,9 +28,10 @@ static int64_t tileTokens(int64_t tokens, int64_t most) {
 bool odyssey::canQuantizeToken(fastgemm::ScheduleAttr schedule, int64_t k,
                                layout::WeightFormat weights) {
   // A part of the token that is worth keeping; a CTA's shared memory on sm_90,
-  // and what of it the quantization takes besides.
-  constexpr int64_t mostBytes = 32 * 1024, sharedBytes = 227 * 1024,
-                    scratchBytes = 1024;
+  // and what of it the quantization takes besides: 8 bytes for every segment of
+  // a norm, at most 32 warps' maxima for others.
+  constexpr int64_t mostBytes = 32 * 1024, sharedBytes = 227 * 1024;
+  int64_t scratchBytes = std::max<int64_t>(1024, k / 32 * 8 + 8);
   if (schedule.getPath() != fastgemm::Path::Wgmma || schedule.getCtas() > 0 ||
       schedule.getStreamK() > 0 || k % 8 != 0)
     return false;

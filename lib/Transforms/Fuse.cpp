@@ -151,28 +151,21 @@ struct FuseSiluMul : OpRewritePattern<graph::SiluMulOp> {
   Pass::Statistic &count;
 };
 
-/// %h = rms_norm %x, %w   %q, %s = quantize %h
-///   -> %q, %s = rms_norm_quantize %x, %w      (and likewise for silu_mul)
+/// %h = silu_mul %g, %u   %q, %s = quantize %h
+///   -> %q, %s = silu_mul_quantize %g, %u
 struct FuseQuantize : OpRewritePattern<graph::QuantizeOp> {
   FuseQuantize(MLIRContext *context, Pass::Statistic &count)
       : OpRewritePattern(context), count(count) {}
 
   LogicalResult matchAndRewrite(graph::QuantizeOp op,
                                 PatternRewriter &rewriter) const override {
-    Operation *producer = op.getX().getDefiningOp();
-    if (!producer || !producer->hasOneUse())
-      return rewriter.notifyMatchFailure(op, "the input has other uses");
-    if (auto norm = dyn_cast<graph::RmsNormOp>(producer)) {
-      rewriter.replaceOpWithNewOp<graph::RmsNormQuantizeOp>(
-          op, op.getResultTypes(), norm.getX(), norm.getWeight(),
-          norm.getEpsilonAttr());
-    } else if (auto silu = dyn_cast<graph::SiluMulOp>(producer)) {
-      rewriter.replaceOpWithNewOp<graph::SiluMulQuantizeOp>(
-          op, op.getResultTypes(), silu.getInputs());
-    } else {
-      return rewriter.notifyMatchFailure(op, "no norm and no activation");
-    }
-    rewriter.eraseOp(producer);
+    auto silu = op.getX().getDefiningOp<graph::SiluMulOp>();
+    if (!silu || !silu->hasOneUse())
+      return rewriter.notifyMatchFailure(op,
+                                         "no activation without other uses");
+    rewriter.replaceOpWithNewOp<graph::SiluMulQuantizeOp>(
+        op, op.getResultTypes(), silu.getInputs());
+    rewriter.eraseOp(silu);
     ++count;
     return success();
   }

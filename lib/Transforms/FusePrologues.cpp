@@ -30,43 +30,77 @@ struct FusePrologues : odyssey::impl::FuseProloguesBase<FusePrologues> {
           continue;
         matmul->setAttr(graph::kPrologueAttrName, UnitAttr::get(&getContext()));
         ++fused;
-        if (auto quantize = matmul.getX().getDefiningOp<graph::QuantizeOp>();
-            quantize && !quantize.getMaxima())
-          if (Value maxima = maximaOf(quantize.getX(), matmuls))
-            quantize.getMaximaMutable().assign(maxima);
+        askForStatistics(matmul.getX().getDefiningOp(), matmuls);
       }
     }
   }
 
-  /// Numbers of which the greatest is that of the row's magnitudes, from what
-  /// makes the row `x`; null where it cannot tell. A product in `matmuls` that
-  /// is asked for them is replaced there as well.
-  static Value maximaOf(Value x, MutableArrayRef<graph::MatmulOp> matmuls) {
+  /// Lets `quantizing` know its row's greatest magnitude and, if it is a norm,
+  /// its sum of squares from what makes the row, where that can tell.
+  static void askForStatistics(Operation *quantizing,
+                               MutableArrayRef<graph::MatmulOp> matmuls) {
+    if (auto quantize = dyn_cast<graph::QuantizeOp>(quantizing);
+        quantize && !quantize.getMaxima()) {
+      if (Value maxima = maximaOf(quantize.getX(), Value(), matmuls))
+        quantize.getMaximaMutable().assign(maxima);
+    } else if (auto norm = dyn_cast<graph::RmsNormQuantizeOp>(quantizing);
+               norm && !norm.getStatistics()) {
+      if (Value statistics = maximaOf(norm.getX(), norm.getWeight(), matmuls))
+        norm.getStatisticsMutable().assign(statistics);
+    }
+  }
+
+  /// `maxima` of what makes the row `x`, with the weights of a norm or without;
+  /// null where it cannot tell. A product in `matmuls` that is asked for them
+  /// is replaced there as well.
+  static Value maximaOf(Value x, Value norm,
+                        MutableArrayRef<graph::MatmulOp> matmuls) {
     if (auto attention = x.getDefiningOp<graph::DecodeAttentionOp>())
-      return attention.getMaxima();
+      return norm ? Value() : attention.getMaxima();
     auto product = x.getDefiningOp<graph::MatmulOp>();
     if (!product)
       return {};
     if (product.getMaxima())
-      return product.getMaxima();
+      return product.getNorm() == norm ? product.getMaxima() : Value();
     std::optional<fastgemm::ScheduleAttr> schedule = product.getSchedule();
     if (!schedule || schedule->getPath() != fastgemm::Path::Wgmma ||
         schedule->getCtas() > 0 || schedule->getStreamK() > 0 ||
         product.getN() % 4 != 0)
       return {};
+    if (norm && (product.getSiluMul() || !isKnownBefore(norm, product)))
+      return {};
     IRRewriter rewriter(product);
-    auto maxima =
-        RankedTensorType::get({product.getResult().getType().getDimSize(0),
-                               product.getMaximaColumns()},
-                              rewriter.getF32Type());
+    SmallVector<int64_t> shape = {product.getResult().getType().getDimSize(0),
+                                  product.getMaximaColumns()};
+    if (norm)
+      shape.push_back(2);
     auto withMaxima = graph::MatmulOp::create(
-        rewriter, product.getLoc(),
-        TypeRange{product.getResult().getType(), maxima},
-        product->getOperands(), product->getAttrs());
+        rewriter, product.getLoc(), product.getResult().getType(),
+        RankedTensorType::get(shape, rewriter.getF32Type()), product.getX(),
+        product.getXScales(), product.getWeights(), product.getWeightScales(),
+        product.getBias(), product.getResidual(), product.getMultipliers(),
+        norm, product.getGroupSizeAttr(), product.getScheduleAttr(),
+        product.getSiluMul());
+    withMaxima->setDiscardableAttrs(product->getDiscardableAttrDictionary());
     llvm::replace(matmuls, product, withMaxima);
     rewriter.replaceAllUsesWith(product.getResult(), withMaxima.getResult());
     rewriter.eraseOp(product);
     return withMaxima.getMaxima();
+  }
+
+  /// Whether `value` can be read by `op`; a weight is moved there for it.
+  static bool isKnownBefore(Value value, Operation *op) {
+    Operation *definition = value.getDefiningOp();
+    if (!definition)
+      return true;
+    if (definition->getBlock() != op->getBlock())
+      return false;
+    if (definition->isBeforeInBlock(op))
+      return true;
+    if (!isa<graph::WeightOp>(definition))
+      return false;
+    definition->moveBefore(op);
+    return true;
   }
 
   static bool isFusible(graph::MatmulOp matmul) {

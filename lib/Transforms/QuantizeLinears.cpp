@@ -38,11 +38,34 @@ struct QuantizeLinears : odyssey::impl::QuantizeLinearsBase<QuantizeLinears> {
           op.getWeights().getDefiningOp<graph::WeightOp>())
         linears.push_back(op);
     });
-    for (graph::LinearOp op : linears)
-      quantize(op);
+    SmallPtrSet<Operation *, 16> toQuantize(linears.begin(), linears.end());
+    SmallVector<graph::RmsNormOp> norms;
+    getOperation().walk([&](graph::RmsNormOp norm) {
+      if (!norm->use_empty() &&
+          llvm::all_of(norm->getUsers(), [&](Operation *user) {
+            return toQuantize.contains(user) &&
+                   user->getBlock() == norm->getBlock();
+          }))
+        norms.push_back(norm);
+    });
+    DenseMap<Value, QuantizedInput> normalized;
+    for (graph::RmsNormOp norm : norms)
+      normalized[norm.getResult()] = quantizeNorm(norm);
+    for (graph::LinearOp op : linears) {
+      auto known = normalized.find(op.getX());
+      quantize(op,
+               known == normalized.end() ? quantizedInput(op) : known->second);
+    }
+    for (graph::RmsNormOp norm : norms)
+      norm.erase();
   }
 
-  void quantize(graph::LinearOp op) {
+  /// 8-bit activations and their scales.
+  struct QuantizedInput {
+    Value values, scales;
+  };
+
+  void quantize(graph::LinearOp op, QuantizedInput input) {
     IRRewriter rewriter(op);
     Location loc = op.getLoc();
     auto weight = op.getWeights().getDefiningOp<graph::WeightOp>();
@@ -70,9 +93,8 @@ struct QuantizeLinears : odyssey::impl::QuantizeLinearsBase<QuantizeLinears> {
                           rewriter.getI8Type());
       size = rewriter.getI32IntegerAttr(groupSize);
     }
-    graph::QuantizeOp input = quantizedInput(rewriter, op);
     rewriter.replaceOpWithNewOp<graph::MatmulOp>(
-        op, op.getType(), input.getValues(), input.getScales(), values, scales,
+        op, op.getType(), input.values, input.scales, values, scales,
         op.getBias(), /*residual=*/Value(), multipliers, size,
         op.getScheduleAttr());
     if (weight->use_empty())
@@ -80,20 +102,39 @@ struct QuantizeLinears : odyssey::impl::QuantizeLinearsBase<QuantizeLinears> {
     ++quantized;
   }
 
+  /// The norm and its quantization as one, for linears that alone read it.
+  static QuantizedInput quantizeNorm(graph::RmsNormOp norm) {
+    IRRewriter rewriter(norm);
+    auto quantized = graph::RmsNormQuantizeOp::create(
+        rewriter, norm.getLoc(), valuesType(norm.getX()),
+        scalesType(norm.getX()), norm.getX(), norm.getWeight(),
+        /*statistics=*/Value(), norm.getEpsilonAttr());
+    return {quantized.getValues(), quantized.getScales()};
+  }
+
   /// The quantization of the op's input, made once per input.
-  graph::QuantizeOp quantizedInput(IRRewriter &rewriter, graph::LinearOp op) {
+  static QuantizedInput quantizedInput(graph::LinearOp op) {
     for (Operation *user : op.getX().getUsers())
       if (auto existing = dyn_cast<graph::QuantizeOp>(user);
           existing && existing->getBlock() == op->getBlock() &&
           existing->isBeforeInBlock(op))
-        return existing;
-    OpBuilder::InsertionGuard guard(rewriter);
+        return {existing.getValues(), existing.getScales()};
+    IRRewriter rewriter(op);
     rewriter.setInsertionPointAfterValue(op.getX());
-    auto type = op.getX().getType();
-    return graph::QuantizeOp::create(
-        rewriter, op.getLoc(), type.clone(rewriter.getI8Type()),
-        RankedTensorType::get({type.getDimSize(0)}, rewriter.getF32Type()),
-        op.getX());
+    auto quantized =
+        graph::QuantizeOp::create(rewriter, op.getLoc(), valuesType(op.getX()),
+                                  scalesType(op.getX()), op.getX());
+    return {quantized.getValues(), quantized.getScales()};
+  }
+
+  static Type valuesType(Value x) {
+    auto type = cast<RankedTensorType>(x.getType());
+    return type.clone(IntegerType::get(type.getContext(), 8));
+  }
+  static Type scalesType(Value x) {
+    auto type = cast<RankedTensorType>(x.getType());
+    return RankedTensorType::get({type.getDimSize(0)},
+                                 Float32Type::get(type.getContext()));
   }
 };
 

@@ -65,3 +65,30 @@ func.func @two_tokens(%x: tensor<?x128xf16>, %w: !square, %s: tensor<128xf32>) -
       : (!q128, tensor<?xf32>, !square, tensor<128xf32>) -> tensor<?x128xf16>
   return %a : tensor<?x128xf16>
 }
+
+// A norm learns its sum of squares as well. Its weights move in front of the
+// product; a product that has told one norm tells no other.
+
+// CHECK-LABEL: func.func @norms(
+// CHECK-SAME: %[[X:.*]]: tensor<?x128xf16>
+// CHECK: %[[G:.*]] = odyssey.weight "g" : tensor<128xf16>
+// CHECK: %[[A:.*]], %[[PAIRS:.*]] = odyssey.matmul %{{.*}} scale %{{.*}}, %{{.*}} scale %{{.*}} residual %[[X]] norm %[[G]] schedule <{{.*}}> {odyssey.prologue} : {{.*}} -> (tensor<?x128xf16>, tensor<?x4x2xf32>)
+// CHECK: odyssey.rms_norm_quantize %[[A]], %{{.*}} epsilon = 9.99999997E-7 : tensor<?x128xf16>, tensor<128xf16> ->
+// CHECK: odyssey.matmul {{.*}} {odyssey.prologue} : {{.*}} -> tensor<?x128xf16>
+// CHECK: odyssey.rms_norm_quantize %[[A]], %[[G]] statistics %[[PAIRS]] epsilon = 9.99999974E-6 : tensor<?x128xf16>, tensor<128xf16>, tensor<?x4x2xf32>
+// CHECK: odyssey.matmul {{.*}} {odyssey.prologue} : {{.*}} -> tensor<?x128xf16>
+func.func @norms(%x: tensor<?x128xf16>, %w: !square, %s: tensor<128xf32>) -> (tensor<?x128xf16>, tensor<?x128xf16>)
+    attributes {odyssey.bucket = 1 : i64, odyssey.function = "norms"} {
+  %q, %qs = odyssey.quantize %x : tensor<?x128xf16> -> !q128, tensor<?xf32>
+  %a = odyssey.matmul %q scale %qs, %w scale %s residual %x schedule #hopper
+      : (!q128, tensor<?xf32>, !square, tensor<128xf32>, tensor<?x128xf16>) -> tensor<?x128xf16>
+  %h = odyssey.weight "h" : tensor<128xf16>
+  %r, %rs = odyssey.rms_norm_quantize %a, %h epsilon = 1.0e-6 : tensor<?x128xf16>, tensor<128xf16> -> !q128, tensor<?xf32>
+  %b = odyssey.matmul %r scale %rs, %w scale %s schedule #hopper
+      : (!q128, tensor<?xf32>, !square, tensor<128xf32>) -> tensor<?x128xf16>
+  %g = odyssey.weight "g" : tensor<128xf16>
+  %t, %ts = odyssey.rms_norm_quantize %a, %g epsilon = 1.0e-5 : tensor<?x128xf16>, tensor<128xf16> -> !q128, tensor<?xf32>
+  %c = odyssey.matmul %t scale %ts, %w scale %s schedule #hopper
+      : (!q128, tensor<?xf32>, !square, tensor<128xf32>) -> tensor<?x128xf16>
+  return %b, %c : tensor<?x128xf16>, tensor<?x128xf16>
+}

@@ -136,3 +136,45 @@ func.func @bias(%x: tensor<?x64xf16>) -> tensor<?x32xf16> {
   %y = odyssey.linear %x, %w bias %b : (tensor<?x64xf16>, tensor<32x64xf16>, tensor<32xf16>) -> tensor<?x32xf16>
   return %y : tensor<?x32xf16>
 }
+
+// -----
+
+// A norm that such linears alone read is quantized as it is made, once.
+
+// CHECK-LABEL: func.func @norm
+// CHECK-SAME: %[[X:.*]]: tensor<?x64xf16>, %[[G:.*]]: tensor<64xf16>
+// CHECK: %[[Q:.*]], %[[QS:.*]] = odyssey.rms_norm_quantize %[[X]], %[[G]] epsilon = 9.99999974E-6
+// CHECK-NOT: odyssey.quantize
+// CHECK: odyssey.matmul %[[Q]] scale %[[QS]],
+// CHECK: odyssey.matmul %[[Q]] scale %[[QS]],
+// CHECK-NOT: odyssey.rms_norm
+func.func @norm(%x: tensor<?x64xf16>, %g: tensor<64xf16>) -> (tensor<?x32xf16>, tensor<?x32xf16>) {
+  %a = odyssey.weight "a" : tensor<32x64xf16>
+  %b = odyssey.weight "b" : tensor<32x64xf16>
+  %h = odyssey.rms_norm %x, %g epsilon = 1.0e-5 : tensor<?x64xf16>, tensor<64xf16>
+  %ya = odyssey.linear %h, %a : (tensor<?x64xf16>, tensor<32x64xf16>) -> tensor<?x32xf16>
+  %yb = odyssey.linear %h, %b : (tensor<?x64xf16>, tensor<32x64xf16>) -> tensor<?x32xf16>
+  return %ya, %yb : tensor<?x32xf16>, tensor<?x32xf16>
+}
+
+// -----
+
+// What else reads a norm needs it in fp16: here a linear that stays, there the
+// caller.
+
+// CHECK-LABEL: func.func @norm_in_half
+// CHECK: %[[H:.*]] = odyssey.rms_norm %
+// CHECK: odyssey.quantize %[[H]]
+// CHECK: odyssey.linear %[[H]]
+// CHECK: %[[I:.*]] = odyssey.rms_norm %
+// CHECK: odyssey.quantize %[[I]]
+// CHECK: return %{{.*}}, %{{.*}}, %{{.*}}, %[[I]]
+func.func @norm_in_half(%x: tensor<?x64xf16>, %g: tensor<64xf16>) -> (tensor<?x32xf16>, tensor<?x32xf16>, tensor<?x32xf16>, tensor<?x64xf16>) {
+  %a = odyssey.weight "a" : tensor<32x64xf16>
+  %h = odyssey.rms_norm %x, %g epsilon = 1.0e-5 : tensor<?x64xf16>, tensor<64xf16>
+  %ya = odyssey.linear %h, %a : (tensor<?x64xf16>, tensor<32x64xf16>) -> tensor<?x32xf16>
+  %yb = odyssey.linear %h, %a keep : (tensor<?x64xf16>, tensor<32x64xf16>) -> tensor<?x32xf16>
+  %i = odyssey.rms_norm %x, %g epsilon = 1.0e-6 : tensor<?x64xf16>, tensor<64xf16>
+  %yc = odyssey.linear %i, %a : (tensor<?x64xf16>, tensor<32x64xf16>) -> tensor<?x32xf16>
+  return %ya, %yb, %yc, %i : tensor<?x32xf16>, tensor<?x32xf16>, tensor<?x32xf16>, tensor<?x64xf16>
+}

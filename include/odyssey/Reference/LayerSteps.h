@@ -25,6 +25,15 @@ struct KeyValueCache {
   std::vector<float> keys, values;
 };
 
+/// A row is `products` times the factor of that row.
+struct NormalizedRows {
+  Matrix products;
+  std::vector<float> factors;
+
+  /// The rows themselves.
+  Matrix values() const;
+};
+
 /// The const functions may be called from several threads at once.
 class LayerSteps {
 public:
@@ -38,6 +47,11 @@ public:
 
   /// RMSNorm: (x * r) * weight with r = 1 / sqrt(mean(x^2) + eps).
   Matrix normalize(const Matrix &x, std::span<const float> weight) const;
+
+  /// The same as the compiled model quantizes it for linears
+  /// (docs/numerics.md, N18): x * weight, not rounded, and the r of each row.
+  NormalizedRows normalizeToQuantize(const Matrix &x,
+                                     std::span<const float> weight) const;
 
   /// RMSNorm of every head of every token on its own; `weight` serves them all.
   void normalizeHeads(Matrix &heads, std::span<const float> weight) const;
@@ -68,9 +82,8 @@ public:
   void addResidual(Matrix &x, const Matrix &y) const;
 
 private:
-  /// RMSNorm of one row.
-  void normalizeRow(std::span<const float> in, std::span<const float> weight,
-                    std::span<float> out) const;
+  /// The r of RMSNorm from the sum of `count` squares.
+  float normFactor(float squares, size_t count) const;
 
   /// Where the keys and values of a query head begin in a cache's rows.
   int64_t cacheColumn(int64_t head) const {

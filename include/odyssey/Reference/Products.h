@@ -54,9 +54,10 @@ Matrix multiply(const Matrix &x, std::span<const float> weight, int64_t n,
 /// fp32(acc) * (scale[n] / 16) * tokenScale (+ bias[n]), left to right, rounded
 /// to fp16, where acc is the sum of quantized x * (16 * weight). With groups
 /// it is the sum of quantized x * (multiplier * weight), and of 8 bits that of
-/// quantized x * weight; the scale stays whole then.
-Matrix multiplyW4A8(const Matrix &x, const W4A8Linear &linear,
-                    unsigned threads);
+/// quantized x * weight; the scale stays whole then. With `factors`, one for
+/// each row of x, the activations are x times these: factors of token scales.
+Matrix multiplyW4A8(const Matrix &x, const W4A8Linear &linear, unsigned threads,
+                    std::span<const float> factors = {});
 
 } // namespace odyssey::reference
 

@@ -54,7 +54,9 @@ using W4A8Weights = Weights<W4A8Linear>;
 /// Sees values as they are computed, a row for each token of the call (of
 /// lm_head, for those whose logits are asked for). Names are those of Hugging
 /// Face's modules, prefixed by "model.layers.N." where they are of a layer;
-/// inputs of linears are marked *:
+/// inputs of linears are marked *. In W4A8 arithmetic a norm marked so is seen
+/// in two parts, `NAME.factors` [tokens, 1] and then `NAME.products`, whose
+/// rows times these are its values (NormalizedRows):
 ///
 ///   model.embed_tokens
 ///     input_layernorm *

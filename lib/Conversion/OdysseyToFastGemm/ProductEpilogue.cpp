@@ -15,6 +15,8 @@ ProductEpilogue::ProductEpilogue(KernelBuilder &k, graph::MatmulOp op)
     biases = k.operand(op.getBiasMutable()[0]);
   if (op.getResidual())
     residuals = k.operand(op.getResidualMutable()[0]);
+  if (op.getNorm())
+    norms = k.operand(op.getNormMutable()[0]);
 }
 
 Val ProductEpilogue::tokenScale(Val token) {
@@ -36,6 +38,8 @@ ProductEpilogue::Inputs ProductEpilogue::loadInputs(Val token, Val channel,
     inputs.bias = load(k.f16(), biases);
   if (residuals.value)
     inputs.residual = load(k.f16(), k.row(residuals, token, n * 2));
+  if (norms.value)
+    inputs.norm = load(k.f16(), norms);
   return inputs;
 }
 
@@ -62,9 +66,9 @@ Val ProductEpilogue::finishAll(ArrayRef<Val> sums, Val tokenScale,
     auto part = [&, i = i](Val vector) {
       return vector.value ? k.extract(vector, i) : Val();
     };
-    halves.push_back(
-        finish(sum, tokenScale,
-               {part(inputs.scale), part(inputs.bias), part(inputs.residual)}));
+    halves.push_back(finish(
+        sum, tokenScale,
+        {part(inputs.scale), part(inputs.bias), part(inputs.residual), Val()}));
   }
   return isGated ? activate(halves) : k.vectorOf(halves);
 }
@@ -105,14 +109,14 @@ void ProductEpilogue::storeAll(ArrayRef<Val> tokens, Val channel,
           [&, token = token, &quad = quad] { store(token, channel, quad); });
     return;
   }
-  auto storeThem = [&](SmallVectorImpl<Val> &magnitudes) {
+  auto storeThem = [&](SmallVectorImpl<Val> &statistics) {
     // As many at a time as registers are free at the end of a product.
     constexpr size_t together = 16;
     Inputs ofChannels;
     for (size_t first = 0; first < tokens.size(); first += together) {
       size_t count = std::min(together, tokens.size() - first);
       storeBatch(tokens.slice(first, count), channel, sums.slice(first, count),
-                 ofChannels, magnitudes);
+                 ofChannels, statistics);
     }
   };
   if (!maximaColumn.value) {
@@ -123,32 +127,57 @@ void ProductEpilogue::storeAll(ArrayRef<Val> tokens, Val channel,
     return;
   }
   // Lanes behind the last channel have none.
-  auto count = static_cast<int64_t>(tokens.size());
+  auto count = static_cast<int64_t>(tokens.size() * statisticsOfToken());
   Val ofLane = k.ifElse(
       channel < n,
       [&] {
-        SmallVector<Val> magnitudes;
-        storeThem(magnitudes);
-        return k.vectorOf(magnitudes);
+        SmallVector<Val> statistics;
+        storeThem(statistics);
+        return k.vectorOf(statistics);
       },
       [&] { return k.zeros(k.vec(count, k.f32())); });
-  SmallVector<Val> magnitudes;
+  SmallVector<Val> statistics;
   for (int64_t i = 0; i < count; ++i)
-    magnitudes.push_back(k.extract(ofLane, i));
-  storeMaxima(tokens, magnitudes);
+    statistics.push_back(k.extract(ofLane, i));
+  storeMaxima(tokens, statistics);
+}
+
+void ProductEpilogue::addStatistics(Val halves, Val norm,
+                                    SmallVectorImpl<Val> &statistics) {
+  Val largest = k.constantF32(0.0f);
+  SmallVector<Val> squares;
+  int64_t count = cast<VectorType>(halves.type()).getNumElements();
+  for (int64_t element = 0; element < count; ++element) {
+    Val output = k.toF32(k.extract(halves, element));
+    squares.push_back(output * output);
+    if (norm.value)
+      output = output * k.toF32(k.extract(norm, element));
+    largest = k.maxF(largest, k.absF(output));
+  }
+  statistics.push_back(largest);
+  // The lower two levels of the tree of N15.
+  if (norm.value)
+    statistics.push_back((squares[0] + squares[1]) + (squares[2] + squares[3]));
 }
 
 void ProductEpilogue::storeMaxima(ArrayRef<Val> tokens,
-                                  ArrayRef<Val> magnitudes) {
+                                  ArrayRef<Val> statistics) {
   Val lane = k.threadIndex() & 31;
-  for (auto [token, magnitude] : llvm::zip_equal(tokens, magnitudes)) {
-    // Over the lanes of this token, which are four apart.
-    Val largest = magnitude;
-    for (int64_t mask : {4, 8, 16})
+  size_t each = statisticsOfToken();
+  auto bytes = static_cast<int64_t>(4 * each);
+  for (auto [i, token] : llvm::enumerate(tokens)) {
+    Val largest = statistics[i * each];
+    Val squares = norms.value ? statistics[i * each + 1] : Val();
+    // Over the lanes of this token, which are four apart: 32 adjacent channels.
+    for (int64_t mask : {4, 8, 16}) {
       largest = k.maxF(largest, k.shuffleXor(largest, mask));
+      if (norms.value)
+        squares = squares + k.shuffleXor(squares, mask);
+    }
     k.ifThen(k.land(lane < 4, token < k.tokens()), [&, token = token] {
-      k.store(largest, k.offset(k.row(k.result(1), token, maximaColumns * 4),
-                                maximaColumn << 2));
+      k.store(norms.value ? k.vectorOf({largest, squares}) : largest,
+              k.offset(k.row(k.result(1), token, maximaColumns * bytes),
+                       maximaColumn * bytes));
     });
   }
 }
@@ -156,7 +185,7 @@ void ProductEpilogue::storeMaxima(ArrayRef<Val> tokens,
 void ProductEpilogue::storeBatch(ArrayRef<Val> tokens, Val channel,
                                  ArrayRef<SmallVector<Val>> sums,
                                  Inputs &ofChannels,
-                                 SmallVectorImpl<Val> &magnitudes) {
+                                 SmallVectorImpl<Val> &statistics) {
   Val lastToken = k.tokens() - 1;
   SmallVector<Val> scales;
   SmallVector<Inputs> inputs;
@@ -173,13 +202,8 @@ void ProductEpilogue::storeBatch(ArrayRef<Val> tokens, Val channel,
   }
   for (auto [i, token] : llvm::enumerate(tokens)) {
     Val halves = finishAll(sums[i], scales[i], inputs[i]);
-    if (maximaColumn.value) {
-      Val largest = k.constantF32(0.0f);
-      int64_t count = cast<VectorType>(halves.type()).getNumElements();
-      for (int64_t element = 0; element < count; ++element)
-        largest = k.maxF(largest, k.absF(k.toF32(k.extract(halves, element))));
-      magnitudes.push_back(largest);
-    }
+    if (maximaColumn.value)
+      addStatistics(halves, ofChannels.norm, statistics);
     k.ifThen(token < k.tokens(), [&, token = token] {
       Val row = k.row(k.result(0), token, rowBytes());
       k.store(halves, k.offset(row, inRow(channel)));

@@ -27,9 +27,10 @@ public:
   /// token.
   void setTokenScale(Val scale) { onlyScale = scale; }
 
-  /// The kernel gives maxima: `warp` is this warp's column of them, of
-  /// `columns`. All lanes of a warp then call storeAll together, with tokens as
-  /// in a tile of wgmma or mma.sync: lanes of one remainder by 4 have the same.
+  /// The kernel gives maxima, or pairs of maxima and sums of squares for a
+  /// norm: `warp` is this warp's column of them, of `columns`. All lanes of a
+  /// warp then call storeAll together, with tokens as in a tile of wgmma or
+  /// mma.sync: lanes of one remainder by 4 have the same.
   void setMaximaColumn(Val warp, int64_t columns) {
     maximaColumn = warp, maximaColumns = columns;
   }
@@ -48,9 +49,9 @@ public:
 
 private:
   /// What one or four adjacent channels need besides their sums; without value
-  /// where the product has none. fp32, fp16, fp16.
+  /// where the product has none. fp32, then fp16.
   struct Inputs {
-    Val scale, bias, residual;
+    Val scale, bias, residual, norm;
   };
   /// Loads the inputs of the channels from `channel` on, of type f32, f16 and
   /// f16 or vectors of these.
@@ -58,13 +59,18 @@ private:
   /// The outputs of kChannels channels of a token, as one vector.
   Val finishAll(llvm::ArrayRef<Val> sums, Val tokenScale, const Inputs &inputs);
   /// Some tokens of storeAll; scales and biases are loaded into `ofChannels` by
-  /// the first call. The magnitudes that maxima need, one a token, are added to
-  /// `magnitudes`.
+  /// the first call. What maxima need, statisticsOfToken() numbers a token, is
+  /// added to `statistics`.
   void storeBatch(llvm::ArrayRef<Val> tokens, Val channel,
                   llvm::ArrayRef<llvm::SmallVector<Val>> sums,
-                  Inputs &ofChannels, llvm::SmallVectorImpl<Val> &magnitudes);
+                  Inputs &ofChannels, llvm::SmallVectorImpl<Val> &statistics);
+  /// The greatest magnitude of some outputs of a token; or of their products
+  /// with the weights of a norm, and the sum of their squares.
+  void addStatistics(Val halves, Val norm,
+                     llvm::SmallVectorImpl<Val> &statistics);
   /// Stores a warp's maxima of `tokens` from those of its lanes.
-  void storeMaxima(llvm::ArrayRef<Val> tokens, llvm::ArrayRef<Val> magnitudes);
+  void storeMaxima(llvm::ArrayRef<Val> tokens, llvm::ArrayRef<Val> statistics);
+  size_t statisticsOfToken() const { return norms.value ? 2 : 1; }
   Val tokenScale(Val token);
   /// The bytes of a row of the result, and those in front of `channel`.
   int64_t rowBytes() const { return isGated ? n : 2 * n; }
@@ -80,7 +86,7 @@ private:
   bool isGated;
   /// What the sums are a multiple of and the scales take back.
   int64_t factor;
-  Val tokenScales, weightScales, biases, residuals;
+  Val tokenScales, weightScales, biases, residuals, norms;
   /// Instead of tokenScales.
   Val onlyScale;
   /// Without value where the kernel gives no maxima.

@@ -252,6 +252,25 @@ LogicalResult MatmulOp::verify() {
             "the warps of a row of tiles", getMaximaColumns())))
       return failure();
   }
+  // C14
+  if (getNorm()) {
+    if (!getMaxima() || getSiluMul())
+      return emitOpError()
+             << "expects maxima and no silu_mul with the weights of a norm";
+    if (failed(verifySameSize(*this, "the size of the norm's weights",
+                              rows(getNorm()), "the result's columns",
+                              columns(getResult()))))
+      return failure();
+  }
+  if (getMaxima()) {
+    ShapedType type = getMaxima().getType();
+    if ((type.getRank() == 3) != static_cast<bool>(getNorm()) ||
+        (type.getRank() == 3 && type.getDimSize(2) != 2))
+      return emitOpError() << "expects maxima of "
+                           << (getNorm() ? "[tokens, warps, 2] with"
+                                         : "[tokens, warps] without")
+                           << " the weights of a norm, got " << type;
+  }
   return verifyGroups(*this);
 }
 
@@ -270,6 +289,19 @@ LogicalResult RmsNormQuantizeOp::verify() {
   if (failed(verifySameSize(*this, "the size of the weight", rows(getWeight()),
                             "the columns of x", columns(getX()))))
     return failure();
+  if (Value statistics = getStatistics()) {
+    auto type = cast<ShapedType>(statistics.getType());
+    if (type.getDimSize(2) != 2 ||
+        type.getDimSize(1) * kRowSegment < columns(getX()))
+      return emitOpError()
+             << "expects statistics of [tokens, columns, 2], with "
+                "a column for every "
+             << kRowSegment << " of the " << columns(getX()) << " of x, got "
+             << type;
+    if (failed(verifySameSize(*this, "the rows of the statistics",
+                              rows(statistics), "the rows of x", rows(getX()))))
+      return failure();
+  }
   return verifyQuantized(*this, getX(), getValues(), getScales(),
                          columns(getX()));
 }

@@ -1,10 +1,11 @@
 // RUN: odyssey-opt %s --split-input-file --pass-pipeline='builtin.module(gpu.module(convert-odyssey-to-fastgemm,canonicalize,cse))' | FileCheck %s
 
-// 64 columns: pieces of 8 elements, one warp, no shared memory. The sum of squares
-// is a chain within the thread, then a butterfly over the warp.
+// 64 columns: pieces of 8 elements, one warp. A segment of 32 elements is added as
+// a tree, in a thread and over four lanes; of what segments give, every lane adds
+// its own, and a butterfly over the warp the rest.
 
 // CHECK-LABEL: gpu.func @rms_norm
-// CHECK-SAME: grid = [1, 1, 1], per_tokens = [1, 0, 0], block = 32
+// CHECK-SAME: grid = [1, 1, 1], per_tokens = [1, 0, 0], block = 32, shared_bytes = 16
 // CHECK-SAME: kind = "norm"
 // CHECK-DAG: %[[COLUMNS:.*]] = arith.constant 6.400000e+01 : f32
 // CHECK-DAG: %[[EPSILON:.*]] = arith.constant 9.99999974E-6 : f32
@@ -18,8 +19,18 @@
 // CHECK: %[[S0:.*]] = arith.mulf %[[X0]], %[[X0]] : f32
 // CHECK: %[[X1:.*]] = vector.extract %{{.*}}[1]
 // CHECK: %[[S1:.*]] = arith.mulf %[[X1]], %[[X1]] : f32
-// CHECK: arith.addf %[[S0]], %[[S1]] : f32
-// CHECK-COUNT-5: nvvm.shfl.sync bfly
+// CHECK: %[[X7:.*]] = vector.extract %{{.*}}[7]
+// CHECK: %[[S01:.*]] = arith.addf %[[S0]], %[[S1]] : f32
+// CHECK: %[[S23:.*]] = arith.addf
+// CHECK: arith.addf
+// CHECK: arith.addf
+// CHECK: arith.addf %[[S01]], %[[S23]] : f32
+// CHECK-COUNT-4: nvvm.shfl.sync bfly
+// CHECK: scf.if
+// CHECK: llvm.store %{{.*}}, %{{.*}} {alignment = 8 : i64} : vector<2xf32>, !llvm.ptr<3>
+// CHECK: gpu.barrier
+// CHECK: llvm.load %{{.*}} {alignment = 8 : i64} : !llvm.ptr<3> -> vector<2xf32>
+// CHECK-COUNT-10: nvvm.shfl.sync bfly
 // CHECK: %[[SUM:.*]] = arith.addf
 // CHECK: %[[MEAN:.*]] = arith.divf %[[SUM]], %[[COLUMNS]] : f32
 // CHECK: %[[BIASED:.*]] = arith.addf %[[MEAN]], %[[EPSILON]] : f32
@@ -39,17 +50,18 @@ gpu.module @kernels {
 
 // -----
 
-// 4096 columns: 256 threads hold two pieces each; warps meet in shared memory, and
-// every thread adds the 8 partial sums in the same order.
+// 4096 columns: 256 threads hold two pieces each; 128 segments meet in shared
+// memory, and every lane adds four.
 
 // CHECK-LABEL: gpu.func @long_row
-// CHECK-SAME: block = 256, shared_bytes = 32
-// CHECK-NOT: scf.if
-// CHECK-COUNT-5: nvvm.shfl.sync bfly
+// CHECK-SAME: block = 256, shared_bytes = 1024
 // CHECK: scf.if
-// CHECK: llvm.store %{{.*}}, %{{.*}} {alignment = 4 : i64} : f32, !llvm.ptr<3>
+// CHECK: llvm.store %{{.*}}, %{{.*}} {alignment = 8 : i64} : vector<2xf32>, !llvm.ptr<3>
+// CHECK: scf.if
+// CHECK: llvm.store %{{.*}}, %{{.*}} {alignment = 8 : i64} : vector<2xf32>, !llvm.ptr<3>
 // CHECK: gpu.barrier
-// CHECK-COUNT-8: llvm.load %{{.*}} {alignment = 4 : i64} : !llvm.ptr<3> -> f32
+// CHECK-COUNT-4: llvm.load %{{.*}} {alignment = 8 : i64} : !llvm.ptr<3> -> vector<2xf32>
+// CHECK-NOT: gpu.barrier
 // CHECK: llvm.intr.sqrt
 gpu.module @kernels {
   odyssey.kernel @long_row(%x: tensor<?x4096xf16>, %w: tensor<4096xf16>) -> tensor<?x4096xf16> attributes {kind = "norm"} {
@@ -108,15 +120,21 @@ gpu.module @kernels {
 
 // -----
 
-// The normalized row is rounded to fp16 before it is quantized, as if it had been
-// stored in between.
+// The products with the weights are quantized as they are; the norm's factor goes
+// into the scale.
 
 // CHECK-LABEL: gpu.func @rms_norm_quantize
-// CHECK: llvm.intr.sqrt
-// CHECK: %[[HALVES:.*]] = arith.truncf %{{.*}} : vector<8xf32> to vector<8xf16>
-// CHECK: %[[ROUNDED:.*]] = arith.extf %[[HALVES]] : vector<8xf16> to vector<8xf32>
-// CHECK: %[[FIRST:.*]] = vector.extract %[[ROUNDED]][0]
-// CHECK: llvm.intr.fabs(%[[FIRST]])
+// CHECK-DAG: %[[LIMIT:.*]] = arith.constant 1.270000e+02 : f32
+// CHECK: %[[PRODUCTS:.*]] = arith.mulf %{{.*}}, %{{.*}} : vector<8xf32>
+// CHECK: vector.extract %[[PRODUCTS]][0]
+// CHECK: gpu.barrier
+// CHECK: %[[ROOT:.*]] = llvm.intr.sqrt
+// CHECK: %[[R:.*]] = arith.divf %{{.*}}, %[[ROOT]] : f32
+// CHECK: %[[RECIPROCAL:.*]] = arith.divf %[[LIMIT]], %[[LARGEST:.*]] : f32
+// CHECK-NOT: arith.truncf
+// CHECK: %[[SCALE:.*]] = arith.divf %[[LARGEST]], %[[LIMIT]] : f32
+// CHECK: %[[WITH_R:.*]] = arith.mulf %[[SCALE]], %[[R]] : f32
+// CHECK: llvm.store %[[WITH_R]]
 gpu.module @kernels {
   odyssey.kernel @rms_norm_quantize(%x: tensor<?x64xf16>, %w: tensor<64xf16>) -> (tensor<?x64xi8, #fastgemm.rows<stride = 64>>, tensor<?xf32>) attributes {kind = "norm"} {
     %q, %s = odyssey.rms_norm_quantize %x, %w epsilon = 1.0e-5 : tensor<?x64xf16>, tensor<64xf16> -> tensor<?x64xi8, #fastgemm.rows<stride = 64>>, tensor<?xf32>

@@ -70,3 +70,61 @@ func.func @channels(%x: tensor<?x64xi8>, %xs: tensor<?xf32>, %w: tensor<130x64xi
       : (tensor<?x64xi8>, tensor<?xf32>, tensor<130x64xi4>, tensor<130xf32>) -> (tensor<?x130xf16>, tensor<?x8xf32>)
   return
 }
+
+// -----
+
+func.func @norm_without_maxima(%x: tensor<?x64xi8>, %xs: tensor<?xf32>, %w: tensor<128x64xi4>, %s: tensor<128xf32>, %g: tensor<128xf16>) {
+  // expected-error@+1 {{'odyssey.matmul' op expects maxima and no silu_mul with the weights of a norm}}
+  %y = odyssey.matmul %x scale %xs, %w scale %s norm %g
+      schedule <path = wgmma, channels = 128, tokens = 8, k = 128, channel_warps = 4, token_warps = 1, stages = 2>
+      : (tensor<?x64xi8>, tensor<?xf32>, tensor<128x64xi4>, tensor<128xf32>, tensor<128xf16>) -> tensor<?x128xf16>
+  return
+}
+
+// -----
+
+func.func @norm_of_another_size(%x: tensor<?x64xi8>, %xs: tensor<?xf32>, %w: tensor<128x64xi4>, %s: tensor<128xf32>, %g: tensor<64xf16>) {
+  // expected-error@+1 {{'odyssey.matmul' op expects the size of the norm's weights (64) to equal the result's columns (128)}}
+  %y, %m = odyssey.matmul %x scale %xs, %w scale %s norm %g
+      schedule <path = wgmma, channels = 128, tokens = 8, k = 128, channel_warps = 4, token_warps = 1, stages = 2>
+      : (tensor<?x64xi8>, tensor<?xf32>, tensor<128x64xi4>, tensor<128xf32>, tensor<64xf16>) -> (tensor<?x128xf16>, tensor<?x4x2xf32>)
+  return
+}
+
+// -----
+
+func.func @norm_and_maxima_alone(%x: tensor<?x64xi8>, %xs: tensor<?xf32>, %w: tensor<128x64xi4>, %s: tensor<128xf32>, %g: tensor<128xf16>) {
+  // expected-error@+1 {{'odyssey.matmul' op expects maxima of [tokens, warps, 2] with the weights of a norm, got 'tensor<?x4xf32>'}}
+  %y, %m = odyssey.matmul %x scale %xs, %w scale %s norm %g
+      schedule <path = wgmma, channels = 128, tokens = 8, k = 128, channel_warps = 4, token_warps = 1, stages = 2>
+      : (tensor<?x64xi8>, tensor<?xf32>, tensor<128x64xi4>, tensor<128xf32>, tensor<128xf16>) -> (tensor<?x128xf16>, tensor<?x4xf32>)
+  return
+}
+
+// -----
+
+func.func @pairs_without_norm(%x: tensor<?x64xi8>, %xs: tensor<?xf32>, %w: tensor<128x64xi4>, %s: tensor<128xf32>) {
+  // expected-error@+1 {{'odyssey.matmul' op expects maxima of [tokens, warps] without the weights of a norm, got 'tensor<?x4x2xf32>'}}
+  %y, %m = odyssey.matmul %x scale %xs, %w scale %s
+      schedule <path = wgmma, channels = 128, tokens = 8, k = 128, channel_warps = 4, token_warps = 1, stages = 2>
+      : (tensor<?x64xi8>, tensor<?xf32>, tensor<128x64xi4>, tensor<128xf32>) -> (tensor<?x128xf16>, tensor<?x4x2xf32>)
+  return
+}
+
+// -----
+
+func.func @few_statistics(%x: tensor<?x80xf16>, %w: tensor<80xf16>, %m: tensor<?x2x2xf32>) {
+  // expected-error@+1 {{'odyssey.rms_norm_quantize' op expects statistics of [tokens, columns, 2], with a column for every 32 of the 80 of x, got 'tensor<?x2x2xf32>'}}
+  %q, %s = odyssey.rms_norm_quantize %x, %w statistics %m epsilon = 1.0e-5
+      : tensor<?x80xf16>, tensor<80xf16>, tensor<?x2x2xf32> -> tensor<?x80xi8>, tensor<?xf32>
+  return
+}
+
+// -----
+
+func.func @statistics_of_other_rows(%x: tensor<4x64xf16>, %w: tensor<64xf16>, %m: tensor<3x2x2xf32>) {
+  // expected-error@+1 {{'odyssey.rms_norm_quantize' op expects the rows of the statistics (3) to equal the rows of x (4)}}
+  %q, %s = odyssey.rms_norm_quantize %x, %w statistics %m epsilon = 1.0e-5
+      : tensor<4x64xf16>, tensor<64xf16>, tensor<3x2x2xf32> -> tensor<4x64xi8>, tensor<4xf32>
+  return
+}

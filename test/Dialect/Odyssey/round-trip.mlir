@@ -120,6 +120,18 @@ func.func @decode_attention(%qkv: tensor<?x128xf16>, %t: tensor<128x8xf32>, %p: 
   return
 }
 
+// CHECK-LABEL: func.func @statistics
+// CHECK: %[[Y:.*]], %[[M:.*]] = odyssey.matmul %{{.*}} scale %{{.*}}, %{{.*}} scale %{{.*}} norm %{{.*}} schedule <{{.*}}> : (tensor<?x64xi8>, tensor<?xf32>, tensor<128x64xi4>, tensor<128xf32>, tensor<128xf16>) -> (tensor<?x128xf16>, tensor<?x4x2xf32>)
+// CHECK: odyssey.rms_norm_quantize %[[Y]], %{{.*}} statistics %[[M]] epsilon = 9.99999974E-6 : tensor<?x128xf16>, tensor<128xf16>, tensor<?x4x2xf32> -> tensor<?x128xi8>, tensor<?xf32>
+func.func @statistics(%x: tensor<?x64xi8>, %xs: tensor<?xf32>, %w: tensor<128x64xi4>, %s: tensor<128xf32>, %g: tensor<128xf16>) {
+  %y, %m = odyssey.matmul %x scale %xs, %w scale %s norm %g
+      schedule <path = wgmma, channels = 128, tokens = 8, k = 128, channel_warps = 4, token_warps = 1, stages = 2>
+      : (tensor<?x64xi8>, tensor<?xf32>, tensor<128x64xi4>, tensor<128xf32>, tensor<128xf16>) -> (tensor<?x128xf16>, tensor<?x4x2xf32>)
+  %q, %qs = odyssey.rms_norm_quantize %y, %g statistics %m epsilon = 1.0e-5
+      : tensor<?x128xf16>, tensor<128xf16>, tensor<?x4x2xf32> -> tensor<?x128xi8>, tensor<?xf32>
+  return
+}
+
 // CHECK-LABEL: func.func @launch
 // CHECK: odyssey.launch @kernels::@add_64(%{{.*}}, %{{.*}}) : (tensor<?x64xf16>, tensor<?x64xf16>) -> tensor<?x64xf16>
 func.func @launch(%a: tensor<?x64xf16>) -> tensor<?x64xf16> {

@@ -276,18 +276,20 @@ TEST(Matmul, SiluMul) {
   checkSiluMul(172, 576, {1, 9, 130}, "sm_90a", "", 8);
 }
 
-/// A gated feed-forward layer whose step of one token quantizes in the second
-/// product, of which every CTA knows the greatest magnitude from the first one:
-/// against steps of more tokens, which have a kernel for it.
+/// A gated feed-forward layer, a norm and a product behind it, whose step of
+/// one token quantizes in the second and third product, of which every CTA
+/// knows what it has to of the row from the product in front: against steps of
+/// more tokens, which have kernels for it.
 void checkFeedForward(int64_t f, int64_t k, const std::string &upSchedule,
-                      const std::string &downSchedule) {
+                      const std::string &downSchedule,
+                      const std::string &nextSchedule) {
   SCOPED_TRACE("F = " + std::to_string(f) + ", K = " + std::to_string(k));
   std::string F = std::to_string(f), K = std::to_string(k),
               N = std::to_string(2 * f);
   std::string x = "tensor<?x" + K + "xf16>", a = "tensor<?x" + F + "xf16>";
   std::mt19937 random(static_cast<unsigned>(3 * f + k));
   CompiledModule module(
-      "func.func @main(%x: " + x + ") -> " + x +
+      "func.func @main(%x: " + x + ") -> (" + x + ", tensor<?x64xf16>)" +
           " {\n%w = odyssey.weight \"w\" : tensor<" + N + "x" + K +
           "xi4>\n%s = odyssey.weight \"s\" : tensor<" + N +
           "xf32>\n%v = odyssey.weight \"v\" : tensor<" + K + "x" + F +
@@ -302,9 +304,25 @@ void checkFeedForward(int64_t f, int64_t k, const std::string &upSchedule,
           "residual %x" +
           downSchedule + " : (tensor<?x" + F + "xi8>, tensor<?xf32>, tensor<" +
           K + "x" + F + "xi4>, tensor<" + K + "xf32>, " + x + ") -> " + x +
-          "\nreturn %y : " + x + "\n}\n",
+          "\n%g = odyssey.weight \"g\" : tensor<" + K +
+          "xf16>\n%u = "
+          "odyssey.weight \"u\" : tensor<64x" +
+          K +
+          "xi4>\n%us = "
+          "odyssey.weight \"us\" : tensor<64xf32>\n%p, %ps = "
+          "odyssey.rms_norm_quantize %y, %g epsilon = 1.0e-5 : " +
+          x + ", tensor<" + K + "xf16> -> tensor<?x" + K +
+          "xi8>, tensor<?xf32>\n%z = odyssey.matmul %p scale %ps, %u scale "
+          "%us" +
+          nextSchedule + " : (tensor<?x" + K +
+          "xi8>, tensor<?xf32>, tensor<64x" + K +
+          "xi4>, tensor<64xf32>) -> tensor<?x64xf16>\nreturn %y, %z : " + x +
+          ", tensor<?x64xf16>\n}\n",
       {{"w",
         tensor(ElementType::I8, {2 * f, k}, randomWeights(random, 2 * f * k))},
+       {"g", tensor(ElementType::F16, {k}, randomHalves(random, k))},
+       {"u", tensor(ElementType::I8, {64, k}, randomWeights(random, 64 * k))},
+       {"us", tensor(ElementType::F32, {64}, randomScales(random, 64))},
        {"s", tensor(ElementType::F32, {2 * f}, randomScales(random, 2 * f))},
        {"v", tensor(ElementType::I8, {k, f}, randomWeights(random, f * k))},
        {"t", tensor(ElementType::F32, {k}, randomScales(random, k))}},
@@ -315,18 +333,20 @@ void checkFeedForward(int64_t f, int64_t k, const std::string &upSchedule,
   std::fill(rows.begin() + 2 * k, rows.begin() + 3 * k, 0);
   std::vector<HostTensor> together =
       module.run("main", {tensor(ElementType::F16, {tokens, k}, rows)});
-  ASSERT_EQ(together.size(), 1u);
-  std::vector<uint16_t> expected = elements<uint16_t>(together[0]);
+  ASSERT_EQ(together.size(), 2u);
   for (int64_t token = 0; token < tokens; ++token) {
     SCOPED_TRACE("token " + std::to_string(token));
-    auto of = [&](const std::vector<uint16_t> &all) {
-      return std::vector<uint16_t>(all.begin() + token * k,
-                                   all.begin() + (token + 1) * k);
+    auto of = [&](const std::vector<uint16_t> &all, int64_t columns) {
+      return std::vector<uint16_t>(all.begin() + token * columns,
+                                   all.begin() + (token + 1) * columns);
     };
     std::vector<HostTensor> alone =
-        module.run("main", {tensor(ElementType::F16, {1, k}, of(rows))});
-    ASSERT_EQ(alone.size(), 1u);
-    EXPECT_EQ(elements<uint16_t>(alone[0]), of(expected));
+        module.run("main", {tensor(ElementType::F16, {1, k}, of(rows, k))});
+    ASSERT_EQ(alone.size(), 2u);
+    EXPECT_EQ(elements<uint16_t>(alone[0]),
+              of(elements<uint16_t>(together[0]), k));
+    EXPECT_EQ(elements<uint16_t>(alone[1]),
+              of(elements<uint16_t>(together[1]), 64));
   }
 }
 
@@ -340,11 +360,17 @@ TEST(Matmul, FeedForwardOfOneToken) {
   // As they are chosen; parts of K that end inside the row, a last tile of
   // channels that is not full, more maxima than a warp has lanes; two
   // warpgroups, the second of which has no channels in the last tile.
-  checkFeedForward(344, 128, "", "");
+  checkFeedForward(344, 128, "", "", "");
   checkFeedForward(1112, 192, schedule("128", "4", ""),
-                   schedule("128", "4", ", split_k = 4"));
+                   schedule("128", "4", ", split_k = 4"),
+                   schedule("128", "4", ""));
   checkFeedForward(192, 320, schedule("256", "8", ", split_k = 2"),
-                   schedule("256", "8", ""));
+                   schedule("256", "8", ""),
+                   schedule("128", "4", ", split_k = 2"));
+  // More segments of a norm than a warp has lanes.
+  checkFeedForward(128, 1288, schedule("128", "4", ""),
+                   schedule("256", "8", ""),
+                   schedule("128", "4", ", split_k = 3"));
 }
 
 TEST(Matmul, OtherTargets) {

@@ -1,15 +1,16 @@
 //===- RowKernelsTest.cpp - Norms, activations, quantization, rows --------===//
 //
-// Each kernel against an independent computation in double precision, rounded
-// where docs/numerics.md says; and the fused kernels against the unfused ones,
-// bit for bit.
+// Norms against docs/numerics.md, bit for bit; other kernels against an
+// independent computation in double precision, rounded where that says.
 //
 //===----------------------------------------------------------------------===//
 
-#include "CompiledModule.h"
+#include "Product.h"
 
 #include "gtest/gtest.h"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <numeric>
 
@@ -45,17 +46,59 @@ void expectClose(const std::vector<uint16_t> &actual,
         << expected[i];
 }
 
-std::vector<double> rmsNorm(const std::vector<uint16_t> &x,
-                            const std::vector<uint16_t> &w, int64_t m,
-                            int64_t n, double epsilon) {
-  std::vector<double> result;
+/// N15 over the squares of a row, as docs/numerics.md says it.
+float sumOfSquares(const uint16_t *row, int64_t n) {
+  std::array<float, 32> lanes = {};
+  for (int64_t first = 0; first < n; first += 32) {
+    std::array<float, 32> tree = {};
+    for (int64_t i = 0; i < std::min<int64_t>(32, n - first); ++i) {
+      float x = fromHalf(row[first + i]);
+      tree[i] = x * x;
+    }
+    for (int64_t size = 16; size > 0; size /= 2)
+      for (int64_t i = 0; i < size; ++i)
+        tree[i] = tree[2 * i] + tree[2 * i + 1];
+    lanes[first / 32 % 32] += tree[0];
+  }
+  for (size_t mask = 16; mask > 0; mask /= 2) {
+    std::array<float, 32> before = lanes;
+    for (size_t i = 0; i < 32; ++i)
+      lanes[i] = before[i] + before[i ^ mask];
+  }
+  return lanes[0];
+}
+
+/// The `r` of N16.
+float normFactor(const uint16_t *row, int64_t n, float epsilon) {
+  float mean = sumOfSquares(row, n) / static_cast<float>(n);
+  return 1.0f / std::sqrt(mean + epsilon);
+}
+
+/// N16, and N18 of a norm.
+struct NormalizedRows {
+  std::vector<uint16_t> y;
+  Quantized quantized;
+};
+NormalizedRows normalizedRows(const std::vector<uint16_t> &x,
+                              const std::vector<uint16_t> &w, int64_t m,
+                              int64_t n, float epsilon) {
+  NormalizedRows result;
   for (int64_t row = 0; row < m; ++row) {
-    double sum = 0;
-    for (int64_t i = 0; i < n; ++i)
-      sum += std::pow(fromHalf(x[row * n + i]), 2);
-    double r = 1.0 / std::sqrt(sum / n + epsilon);
-    for (int64_t i = 0; i < n; ++i)
-      result.push_back(fromHalf(x[row * n + i]) * r * fromHalf(w[i]));
+    const uint16_t *begin = x.data() + row * n;
+    float r = normFactor(begin, n, epsilon);
+    std::vector<float> products;
+    float largest = 0;
+    for (int64_t i = 0; i < n; ++i) {
+      float value = fromHalf(begin[i]), weight = fromHalf(w[i]);
+      result.y.push_back(toHalf((value * r) * weight));
+      products.push_back(value * weight);
+      largest = std::max(largest, std::fabs(products.back()));
+    }
+    float factor = largest == 0 ? 0 : 127.0f / largest;
+    for (float product : products)
+      result.quantized.values.push_back(static_cast<int8_t>(
+          std::clamp(std::nearbyint(product * factor), -127.0f, 127.0f)));
+    result.quantized.scales.push_back((largest / 127.0f) * r);
   }
   return result;
 }
@@ -64,71 +107,43 @@ std::vector<double> rmsNorm(const std::vector<uint16_t> &x,
 // and ragged, more than one piece a thread, more than 256 threads.
 class RowWidths : public ::testing::TestWithParam<int64_t> {};
 
-TEST_P(RowWidths, RmsNormAndItsFusion) {
-  int64_t n = GetParam(), m = 3;
+TEST_P(RowWidths, RmsNormAndItsQuantization) {
+  int64_t n = GetParam(), m = 4;
   std::mt19937 random(static_cast<unsigned>(n));
   std::vector<uint16_t> x = randomHalves(random, m * n),
                         w = randomHalves(random, n);
-  std::string N = str(n);
-  std::string head = "%w = odyssey.weight \"w\" : tensor<" + N + "xf16>\n";
-  std::string ir =
-      "func.func @norm(%x: tensor<?x" + N + "xf16>) -> tensor<?x" + N +
-      "xf16> {\n" + head +
-      "%y = odyssey.rms_norm %x, %w epsilon = 1.0e-5 : "
-      "tensor<?x" +
-      N + "xf16>, tensor<" + N + "xf16>\nreturn %y : tensor<?x" + N +
-      "xf16>\n}\n"
-      // Two uses of the norm keep odyssey-fuse away.
-      "func.func @unfused(%x: tensor<?x" +
-      N + "xf16>) -> (tensor<?x" + N + "xf16>, tensor<?x32xf16>) {\n" + head +
-      "%p = odyssey.weight \"p\" : tensor<32x" + N +
-      "xi4>\n"
-      "%ps = odyssey.weight \"ps\" : tensor<32xf32>\n"
-      "%h = odyssey.rms_norm %x, %w epsilon = 1.0e-5 : tensor<?x" +
-      N + "xf16>, tensor<" + N +
-      "xf16>\n"
-      "%c = odyssey.add %h, %h : tensor<?x" +
-      N +
-      "xf16>\n"
-      "%q, %s = odyssey.quantize %h : tensor<?x" +
-      N + "xf16> -> tensor<?x" + N +
-      "xi8>, tensor<?xf32>\n"
-      "%y = odyssey.matmul %q scale %s, %p scale %ps : (tensor<?x" +
-      N + "xi8>, tensor<?xf32>, tensor<32x" + N +
-      "xi4>, tensor<32xf32>) -> "
-      "tensor<?x32xf16>\nreturn %c, %y : tensor<?x" +
-      N +
-      "xf16>, tensor<?x32xf16>\n}\n"
-      "func.func @fused(%x: tensor<?x" +
-      N + "xf16>) -> tensor<?x32xf16> {\n" + head +
-      "%p = odyssey.weight \"p\" : tensor<32x" + N +
-      "xi4>\n"
-      "%ps = odyssey.weight \"ps\" : tensor<32xf32>\n"
-      "%h = odyssey.rms_norm %x, %w epsilon = 1.0e-5 : tensor<?x" +
-      N + "xf16>, tensor<" + N +
-      "xf16>\n"
-      "%q, %s = odyssey.quantize %h : tensor<?x" +
-      N + "xf16> -> tensor<?x" + N +
-      "xi8>, tensor<?xf32>\n"
-      "%y = odyssey.matmul %q scale %s, %p scale %ps : (tensor<?x" +
-      N + "xi8>, tensor<?xf32>, tensor<32x" + N +
-      "xi4>, tensor<32xf32>) -> "
-      "tensor<?x32xf16>\nreturn %y : tensor<?x32xf16>\n}\n";
+  std::fill(x.begin() + 2 * n, x.begin() + 3 * n, 0);
+  constexpr int64_t channels = 32;
+  std::vector<int8_t> p = randomWeights(random, channels * n);
+  std::vector<float> ps = randomScales(random, channels);
+  std::string N = str(n), X = "tensor<?x" + N + "xf16>",
+              W = "tensor<" + N + "xf16>", Q = "tensor<?x" + N + "xi8>",
+              P = "tensor<32x" + N + "xi4>";
+  std::string head = "%w = odyssey.weight \"w\" : " + W + "\n";
   CompiledModule module(
-      ir,
+      "func.func @norm(%x: " + X + ") -> " + X + " {\n" + head +
+          "%y = odyssey.rms_norm %x, %w epsilon = 1.0e-5 : " + X + ", " + W +
+          "\nreturn %y : " + X + "\n}\nfunc.func @quantized(%x: " + X +
+          ") -> tensor<?x32xf16> {\n" + head +
+          "%p = odyssey.weight \"p\" : " + P +
+          "\n%ps = odyssey.weight \"ps\" : tensor<32xf32>\n%q, %s = "
+          "odyssey.rms_norm_quantize %x, %w epsilon = 1.0e-5 : " +
+          X + ", " + W + " -> " + Q +
+          ", tensor<?xf32>\n%y = odyssey.matmul %q scale %s, %p scale %ps : (" +
+          Q + ", tensor<?xf32>, " + P +
+          ", tensor<32xf32>) -> tensor<?x32xf16>\nreturn %y : "
+          "tensor<?x32xf16>\n}\n",
       {{"w", halves({n}, w)},
-       {"p", tensor(ElementType::I8, {32, n}, randomWeights(random, 32 * n))},
-       {"ps", tensor(ElementType::F32, {32}, randomScales(random, 32))}});
+       {"p", tensor(ElementType::I8, {channels, n}, p)},
+       {"ps", tensor(ElementType::F32, {channels}, ps)}});
+  NormalizedRows expected = normalizedRows(x, w, m, n, 1e-5f);
   auto norm = module.run("norm", {halves({m, n}, x)});
   ASSERT_EQ(norm.size(), 1u);
-  // fp32 sums of n squares in a tree, then three roundings: the last fp16
-  // digit.
-  expectClose(elements<uint16_t>(norm[0]), rmsNorm(x, w, m, n, 1e-5), 1);
-  auto fused = module.run("fused", {halves({m, n}, x)});
-  auto unfused = module.run("unfused", {halves({m, n}, x)});
-  ASSERT_EQ(fused.size(), 1u);
-  ASSERT_EQ(unfused.size(), 2u);
-  EXPECT_EQ(elements<uint16_t>(fused[0]), elements<uint16_t>(unfused[1]));
+  EXPECT_EQ(elements<uint16_t>(norm[0]), expected.y);
+  auto product = module.run("quantized", {halves({m, n}, x)});
+  ASSERT_EQ(product.size(), 1u);
+  EXPECT_EQ(elements<uint16_t>(product[0]),
+            multiply(expected.quantized, p, ps, m, channels, n, {}));
 }
 
 TEST_P(RowWidths, SiluMul) {

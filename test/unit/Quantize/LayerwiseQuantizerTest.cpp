@@ -78,12 +78,16 @@ public:
       : model(viewW4A8Weights(checkpoint)) {
     model.setObserver(
         [this](std::string_view name, const reference::Matrix &value) {
-          if (name != watched)
+          if (name == watched + ".factors")
+            factors = value.values;
+          if (name != watched && name != watched + ".products")
             return;
           reference::Matrix seen = value;
           std::vector<int8_t> quantized(value.columns);
           for (int64_t t = 0; t < seen.rows; ++t) {
             float scale = reference::quantizeToken(value.row(t), quantized);
+            if (!factors.empty())
+              scale *= factors[t];
             for (int64_t i = 0; i < seen.columns; ++i)
               seen.row(t)[i] = scale * quantized[i];
           }
@@ -94,6 +98,7 @@ public:
   InputStatistics watch(const std::string &name, int64_t channels,
                         const CalibrationSamples &samples) {
     watched = name;
+    factors.clear();
     statistics.emplace(channels);
     for (const std::vector<int32_t> &sample : samples) {
       model.reset();
@@ -105,6 +110,8 @@ public:
 private:
   reference::ReferenceModel model;
   std::string watched;
+  /// Of the rows of a norm, which are seen before it.
+  std::vector<float> factors;
   std::optional<InputStatistics> statistics;
 };
 

@@ -44,6 +44,10 @@ inline constexpr llvm::StringLiteral kKernelModuleName = "kernels";
 /// with those before (docs/numerics.md, N22): four pages of the KV cache.
 inline constexpr int64_t kAttentionChunk = 256;
 
+/// Columns of a row that are added for themselves before their sums are added
+/// (docs/numerics.md, N15).
+inline constexpr int64_t kRowSegment = 32;
+
 /// Bytes of the scale of a token's keys (or values) of one head in a KV cache
 /// of 8-bit integers.
 inline constexpr int64_t kCacheScaleBytes = 4;
