@@ -2,10 +2,10 @@
 //
 // Logits of a 64-token prompt, position by position: the compiled W4A8 model in
 // the emulator against the reference in plain C++ with the same quantized
-// weights. docs/numerics.md says what may differ: the order of fp32 sums and
-// the tensor cores' accumulation, and the 8-bit values that these tip over. The
-// same logits with prefill in pieces, token by token and from other buckets
-// must be equal bit for bit.
+// weights. docs/numerics.md says what may differ: attention's and lm_head's
+// sums in the tensor cores, and the 8-bit values that these tip over, which in
+// small models is none. The same logits with prefill in pieces, token by token
+// and from other buckets must be equal bit for bit.
 //
 //===----------------------------------------------------------------------===//
 
@@ -38,26 +38,24 @@ constexpr int64_t kPrompt = 64;
 /// Of the embedding's elements, 1 of so many has its last fp16 bit flipped to
 /// measure how far the model itself carries a rounding error.
 constexpr unsigned kPerturbedElements = 10;
-/// In so many positions of the prompt at most an activation tips over to
-/// another 8-bit value far enough in front to take the logits beyond
-/// `maxDistance`.
-constexpr int kTippedPositions = 3;
+/// What the last digits of fp32 make in the logits of a small model, of which
+/// one activation that tips over to another 8-bit value makes 0.003 and more.
+constexpr double kSameActivations = 0.00001;
+
+constexpr const char *kStories = "stories260K/stories260K.gguf";
 
 struct Model {
   const char *name;
   /// Relative to the data folder, or an environment variable with a path.
   const char *path;
   const char *environment = nullptr;
-  /// An absolute bound for all positions but kTippedPositions, where the model
-  /// is small enough to have one.
-  double maxDistance = 1.0;
+  /// An absolute bound for every position.
+  double maxDistance = kSameActivations;
   /// A folder of test/goldens, whose prompt is part of it.
   bool golden = false;
   KvCacheType kvCache = KvCacheType::F16;
   /// Of the quantization.
   int64_t groupSize = 0;
-  /// An absolute bound for every position, tipped ones too.
-  double maxWorst = 1.0;
   int64_t weightBits = 4;
 };
 
@@ -202,14 +200,10 @@ double distance(std::span<const float> a, std::span<const float> b) {
 }
 
 struct Distances {
-  /// Above this a position counts as tipped.
-  double bound = 0;
   double worst = 0, mean = 0;
-  int tipped = 0;
   void add(double distance) {
     worst = std::max(worst, distance);
     mean += distance / kPrompt;
-    tipped += distance > bound;
   }
 };
 
@@ -230,19 +224,17 @@ TEST_P(ModelLogits, AgreeWithTheReferenceAtEveryPosition) {
 
   std::vector<std::vector<float>> actual = step(0, kPrompt);
   ASSERT_EQ(actual.size(), static_cast<size_t>(kPrompt));
-  Distances compiled{GetParam().maxDistance}, inherent{GetParam().maxDistance};
+  Distances compiled, inherent;
   for (int64_t i = 0; i < kPrompt; ++i) {
     compiled.add(distance(actual[i], expected.row(i)));
     inherent.add(distance(other.row(i), expected.row(i)));
   }
-  std::printf("%s: worst %.5f (inherent %.5f), mean %.5f (inherent %.5f), "
-              "tipped %d (inherent %d)\n",
+  std::printf("%s: worst %.2g (inherent %.2g), mean %.2g (inherent %.2g)\n",
               GetParam().name, compiled.worst, inherent.worst, compiled.mean,
-              inherent.mean, compiled.tipped, inherent.tipped);
+              inherent.mean);
   EXPECT_LE(compiled.worst, inherent.worst);
   EXPECT_LE(compiled.mean, inherent.mean);
-  EXPECT_LE(compiled.tipped, kTippedPositions);
-  EXPECT_LE(compiled.worst, GetParam().maxWorst);
+  EXPECT_LE(compiled.worst, GetParam().maxDistance);
 }
 
 TEST_P(ModelLogits, DoNotDependOnHowThePromptIsCut) {
@@ -262,28 +254,24 @@ TEST_P(ModelLogits, DoNotDependOnHowThePromptIsCut) {
 
 INSTANTIATE_TEST_SUITE_P(
     Models, ModelLogits,
-    ::testing::Values(Model{"stories260K", "stories260K/stories260K.gguf",
-                            nullptr, 0.001, false, KvCacheType::F16, 0, 0.001},
-                      Model{"stories260KInt8Cache",
-                            "stories260K/stories260K.gguf", nullptr, 0.001,
-                            false, KvCacheType::I8, 0, 0.01},
-                      Model{"stories260KGroupsOf32",
-                            "stories260K/stories260K.gguf", nullptr, 0.001,
-                            false, KvCacheType::F16, 32, 0.01},
-                      Model{"stories260KBytes", "stories260K/stories260K.gguf",
-                            nullptr, 0.007, false, KvCacheType::F16, 0, 0.01,
-                            /*weightBits=*/8},
-                      Model{"TinyStories656K", "TinyStories-656K", nullptr,
-                            0.001, false, KvCacheType::F16, 0, 0.03},
-                      Model{"SmolLM2", "", "ODYSSEY_SMOLLM2"},
-                      Model{"Llama3", "llama3", nullptr, 0.001, true,
-                            KvCacheType::F16, 0, 0.005},
-                      Model{"Mistral", "mistral", nullptr, 0.001, true,
-                            KvCacheType::F16, 0, 0.005},
-                      Model{"Qwen2", "qwen2", nullptr, 0.001, true,
-                            KvCacheType::F16, 0, 0.05},
-                      Model{"Qwen3", "qwen3", nullptr, 0.001, true,
-                            KvCacheType::F16, 0, 0.05}),
+    ::testing::Values(
+        Model{.name = "stories260K", .path = kStories},
+        Model{.name = "stories260KInt8Cache",
+              .path = kStories,
+              .kvCache = KvCacheType::I8},
+        Model{
+            .name = "stories260KGroupsOf32", .path = kStories, .groupSize = 32},
+        Model{.name = "stories260KBytes", .path = kStories, .weightBits = 8},
+        Model{.name = "TinyStories656K", .path = "TinyStories-656K"},
+        // Some tip over in 30 layers: as near as it is to itself.
+        Model{.name = "SmolLM2",
+              .path = "",
+              .environment = "ODYSSEY_SMOLLM2",
+              .maxDistance = 0.2},
+        Model{.name = "Llama3", .path = "llama3", .golden = true},
+        Model{.name = "Mistral", .path = "mistral", .golden = true},
+        Model{.name = "Qwen2", .path = "qwen2", .golden = true},
+        Model{.name = "Qwen3", .path = "qwen3", .golden = true}),
     [](const auto &info) { return std::string(info.param.name); });
 
 } // namespace
