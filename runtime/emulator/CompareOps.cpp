@@ -17,6 +17,20 @@ namespace portable {
 #include "CompareOps.inc"
 } // namespace portable
 
+#ifdef ODYSSEY_HAS_AVX2
+ODYSSEY_BEGIN_AVX2
+namespace avx2 {
+#include "Lanes.inc"
+// Behind Lanes.inc, which they use.
+#include "Half.inc"
+// Behind Half.inc.
+#include "FloatOps.inc"
+// Behind FloatOps.inc.
+#include "CompareOps.inc"
+} // namespace avx2
+ODYSSEY_END_AVX2
+#endif
+
 #ifdef ODYSSEY_HAS_AVX512
 ODYSSEY_BEGIN_AVX512
 namespace avx512 {
@@ -89,19 +103,11 @@ template <FloatClass Property> Handler testOf(PtxType type) {
 } // namespace
 
 Handler compareHandler(Comparison comparison, PtxType type, bool ftz) {
-#ifdef ODYSSEY_HAS_AVX512
-  if (hasAvx512())
-    return avx512::select(comparison, type, ftz);
-#endif
-  return portable::select(comparison, type, ftz);
+  return ODYSSEY_SELECT(select(comparison, type, ftz));
 }
 
 Handler selectHandler(unsigned bits) {
-#ifdef ODYSSEY_HAS_AVX512
-  if (hasAvx512())
-    return avx512::selectSelect(bits);
-#endif
-  return portable::selectSelect(bits);
+  return ODYSSEY_SELECT(selectSelect(bits));
 }
 
 Handler signSelectHandler(unsigned bits, bool floatCondition) {

@@ -16,6 +16,20 @@ namespace portable {
 #include "ConvertOps.inc"
 } // namespace portable
 
+#ifdef ODYSSEY_HAS_AVX2
+ODYSSEY_BEGIN_AVX2
+namespace avx2 {
+#include "Lanes.inc"
+// Behind Lanes.inc, which they use.
+#include "Half.inc"
+// Behind Half.inc.
+#include "FloatOps.inc"
+// Behind FloatOps.inc.
+#include "ConvertOps.inc"
+} // namespace avx2
+ODYSSEY_END_AVX2
+#endif
+
 #ifdef ODYSSEY_HAS_AVX512
 ODYSSEY_BEGIN_AVX512
 namespace avx512 {
@@ -63,13 +77,6 @@ template <typename D> Handler saturating(unsigned sourceBits) {
 }
 
 } // namespace
-
-#ifdef ODYSSEY_HAS_AVX512
-#define ODYSSEY_SELECT(...)                                                    \
-  (hasAvx512() ? avx512::__VA_ARGS__ : portable::__VA_ARGS__)
-#else
-#define ODYSSEY_SELECT(...) portable::__VA_ARGS__
-#endif
 
 Handler integerConversion(unsigned destinationBits, unsigned sourceBits,
                           bool destinationSigned, bool sourceSigned,

@@ -56,8 +56,9 @@ public:
                     ? options.threads
                     : std::max(1u, std::thread::hardware_concurrency())) {
     deviceProperties.kind = "emulator";
-    deviceProperties.name =
-        hasAvx512() ? "PTX emulator (AVX-512 VNNI)" : "PTX emulator (portable)";
+    deviceProperties.name = hasAvx512() ? "PTX emulator (AVX-512 VNNI)"
+                            : hasAvx2() ? "PTX emulator (AVX2)"
+                                        : "PTX emulator (portable)";
     deviceProperties.multiprocessors = static_cast<int>(threads);
     deviceProperties.totalMemoryBytes = size_t(1) << 40;
     deviceProperties.maxSharedBytesPerBlock = kMaxSharedBytes;

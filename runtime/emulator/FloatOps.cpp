@@ -17,6 +17,18 @@ namespace portable {
 #include "FloatOps.inc"
 } // namespace portable
 
+#ifdef ODYSSEY_HAS_AVX2
+ODYSSEY_BEGIN_AVX2
+namespace avx2 {
+#include "Lanes.inc"
+// Behind Lanes.inc, which they use.
+#include "Half.inc"
+// Behind Half.inc.
+#include "FloatOps.inc"
+} // namespace avx2
+ODYSSEY_END_AVX2
+#endif
+
 #ifdef ODYSSEY_HAS_AVX512
 ODYSSEY_BEGIN_AVX512
 namespace avx512 {
@@ -230,11 +242,7 @@ Handler floatHandler(FloatOp op, PtxType type, const FloatMode &mode) {
                       : directedHandler<float, false>(op, mode.rounding);
     return nullptr;
   }
-#ifdef ODYSSEY_HAS_AVX512
-  if (hasAvx512())
-    return avx512::select(op, type, mode);
-#endif
-  return portable::select(op, type, mode);
+  return ODYSSEY_SELECT(select(op, type, mode));
 }
 
 Handler approximateHandler(FloatOp op, PtxType type, bool ftz, bool perturb) {
@@ -263,13 +271,7 @@ Handler approximateHandler(FloatOp op, PtxType type, bool ftz, bool perturb) {
     return nullptr;
   }
   if (!perturb) {
-#ifdef ODYSSEY_HAS_AVX512
-    Handler fast = hasAvx512() ? avx512::selectApproximate(op, ftz)
-                               : portable::selectApproximate(op, ftz);
-#else
-    Handler fast = portable::selectApproximate(op, ftz);
-#endif
-    if (fast)
+    if (Handler fast = ODYSSEY_SELECT(selectApproximate(op, ftz)))
       return fast;
   }
   switch (op) {

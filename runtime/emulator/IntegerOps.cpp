@@ -12,6 +12,16 @@ namespace portable {
 #include "IntegerOps.inc"
 } // namespace portable
 
+#ifdef ODYSSEY_HAS_AVX2
+ODYSSEY_BEGIN_AVX2
+namespace avx2 {
+#include "Lanes.inc"
+// Behind Lanes.inc, which it uses.
+#include "IntegerOps.inc"
+} // namespace avx2
+ODYSSEY_END_AVX2
+#endif
+
 #ifdef ODYSSEY_HAS_AVX512
 ODYSSEY_BEGIN_AVX512
 namespace avx512 {
@@ -23,11 +33,7 @@ ODYSSEY_END_AVX512
 #endif
 
 Handler integerHandler(IntegerOp op, PtxType type) {
-#ifdef ODYSSEY_HAS_AVX512
-  if (hasAvx512())
-    return avx512::select(op, type);
-#endif
-  return portable::select(op, type);
+  return ODYSSEY_SELECT(select(op, type));
 }
 
 Handler permuteModeHandler() { return portable::permuteHandler; }

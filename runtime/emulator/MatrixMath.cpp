@@ -149,6 +149,27 @@ void multiplyIntegers(const IntegerTile &tile, const TileOperands &operands) {
   if (hasAvx512() && multiplyIntegersAvx512(tile, operands))
     return;
 #endif
+#ifdef ODYSSEY_HAS_AVX2
+  if (hasAvx2() && multiplyIntegersAvx2(tile, operands))
+    return;
+#endif
+  multiplyIntegersPortable(tile, operands);
+}
+
+void multiplyFloats(const FloatTile &tile, const TileOperands &operands) {
+#ifdef ODYSSEY_HAS_AVX512
+  if (hasAvx512() && multiplyFloatsAvx512(tile, operands))
+    return;
+#endif
+#ifdef ODYSSEY_HAS_AVX2
+  if (hasAvx2() && multiplyFloatsAvx2(tile, operands))
+    return;
+#endif
+  multiplyFloatsPortable(tile, operands);
+}
+
+void multiplyIntegersPortable(const IntegerTile &tile,
+                              const TileOperands &operands) {
   forEachResult([&](unsigned row, unsigned column, unsigned i, unsigned lane) {
     int64_t sum = 0;
     for (unsigned k = 0; k < tile.k; ++k) {
@@ -164,11 +185,8 @@ void multiplyIntegers(const IntegerTile &tile, const TileOperands &operands) {
   });
 }
 
-void multiplyFloats(const FloatTile &tile, const TileOperands &operands) {
-#ifdef ODYSSEY_HAS_AVX512
-  if (hasAvx512() && multiplyFloatsAvx512(tile, operands))
-    return;
-#endif
+void multiplyFloatsPortable(const FloatTile &tile,
+                            const TileOperands &operands) {
   auto load = [&](uint16_t bits) {
     return tile.bfloat ? bfloatToFloat(bits) : halfToFloat(bits);
   };

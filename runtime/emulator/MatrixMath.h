@@ -59,8 +59,17 @@ FloatTile floatTileOf(unsigned architecture);
 
 void multiplyFloats(const FloatTile &tile, const TileOperands &operands);
 
+// The scalar code, which does everything.
+void multiplyIntegersPortable(const IntegerTile &tile,
+                              const TileOperands &operands);
+void multiplyFloatsPortable(const FloatTile &tile,
+                            const TileOperands &operands);
+
 // Vector versions; they return false where they leave a tile to the scalar
 // code (infinities, NaNs, forms they do not know).
+bool multiplyIntegersAvx2(const IntegerTile &tile,
+                          const TileOperands &operands);
+bool multiplyFloatsAvx2(const FloatTile &tile, const TileOperands &operands);
 bool multiplyIntegersAvx512(const IntegerTile &tile,
                             const TileOperands &operands);
 bool multiplyFloatsAvx512(const FloatTile &tile, const TileOperands &operands);

@@ -12,6 +12,16 @@ namespace portable {
 #include "MemoryOps.inc"
 } // namespace portable
 
+#ifdef ODYSSEY_HAS_AVX2
+ODYSSEY_BEGIN_AVX2
+namespace avx2 {
+#include "Lanes.inc"
+// Behind Lanes.inc, which it uses.
+#include "MemoryOps.inc"
+} // namespace avx2
+ODYSSEY_END_AVX2
+#endif
+
 #ifdef ODYSSEY_HAS_AVX512
 ODYSSEY_BEGIN_AVX512
 namespace avx512 {
@@ -26,19 +36,11 @@ ODYSSEY_END_AVX512
 #endif
 
 Handler loadHandler(PtxType type, unsigned registerBits, unsigned vector) {
-#ifdef ODYSSEY_HAS_AVX512
-  if (hasAvx512())
-    return avx512::selectLoad(type, registerBits, vector);
-#endif
-  return portable::selectLoad(type, registerBits, vector);
+  return ODYSSEY_SELECT(selectLoad(type, registerBits, vector));
 }
 
 Handler storeHandler(PtxType type, unsigned registerBits, unsigned vector) {
-#ifdef ODYSSEY_HAS_AVX512
-  if (hasAvx512())
-    return avx512::selectStore(type, registerBits, vector);
-#endif
-  return portable::selectStore(type, registerBits, vector);
+  return ODYSSEY_SELECT(selectStore(type, registerBits, vector));
 }
 
 namespace {
@@ -227,11 +229,7 @@ bool resolveAddresses(Warp &warp, const Op *op, LaneMask mask,
 
 bool resolve(Warp &warp, const Op *op, LaneMask mask, unsigned bytes,
              AccessKind kind, Access &access) {
-#ifdef ODYSSEY_HAS_AVX512
-  if (hasAvx512())
-    return avx512::resolveOperand(warp, op, mask, bytes, kind, access);
-#endif
-  return portable::resolveOperand(warp, op, mask, bytes, kind, access);
+  return ODYSSEY_SELECT(resolveOperand(warp, op, mask, bytes, kind, access));
 }
 
 } // namespace odyssey::runtime::emulator

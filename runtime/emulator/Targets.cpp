@@ -19,4 +19,16 @@ bool hasAvx512() {
 #endif
 }
 
+bool hasAvx2() {
+#ifdef ODYSSEY_HAS_AVX2
+  static const bool available =
+      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c") &&
+      __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
+      __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
+  return available;
+#else
+  return false;
+#endif
+}
+
 } // namespace odyssey::runtime::emulator

@@ -1,10 +1,11 @@
 //===- Targets.h - One source, several instruction sets ---------*- C++ -*-===//
 //
-// The hot handlers are compiled twice, for any x86-64 (or other) host and for
-// AVX-512, and chosen at run time. A file X.cpp includes its X.inc in namespace
-// `portable` and, between ODYSSEY_BEGIN_AVX512 and ODYSSEY_END_AVX512, in
-// namespace `avx512`. Nothing from the standard library may be instantiated
-// first in there: its code would carry AVX-512 into the rest of the program.
+// The hot handlers are compiled three times, for any x86-64 (or other) host,
+// for AVX2 and for AVX-512, and chosen at run time. A file X.cpp includes its
+// X.inc in namespace `portable`, between ODYSSEY_BEGIN_AVX2 and
+// ODYSSEY_END_AVX2 in namespace `avx2`, and likewise in `avx512`. Nothing from
+// the standard library may be instantiated first in there: its code would carry
+// such instructions into the rest of the program.
 //
 //===----------------------------------------------------------------------===//
 
@@ -28,6 +29,22 @@
   ODYSSEY_PRAGMA(clang attribute push(                                         \
       __attribute__((target(ODYSSEY_AVX512_FEATURES))), apply_to = function))
 #define ODYSSEY_END_AVX512 ODYSSEY_PRAGMA(clang attribute pop)
+#define ODYSSEY_HAS_AVX2 1
+#define ODYSSEY_BEGIN_AVX2                                                     \
+  ODYSSEY_PRAGMA(clang attribute push(                                         \
+      __attribute__((target("avx2,f16c,fma,bmi,bmi2,popcnt"))),                \
+      apply_to = function))
+#define ODYSSEY_END_AVX2 ODYSSEY_PRAGMA(clang attribute pop)
+#endif
+
+/// A call of a function that is in all three namespaces, in that of this host.
+#ifdef ODYSSEY_HAS_AVX512
+#define ODYSSEY_SELECT(...)                                                    \
+  (hasAvx512() ? avx512::__VA_ARGS__                                           \
+   : hasAvx2() ? avx2::__VA_ARGS__                                             \
+               : portable::__VA_ARGS__)
+#else
+#define ODYSSEY_SELECT(...) portable::__VA_ARGS__
 #endif
 
 /// Before a loop over the 32 lanes: its iterations do not depend on each other,
@@ -45,6 +62,8 @@ namespace odyssey::runtime::emulator {
 
 /// Whether this host runs the AVX-512 handlers.
 bool hasAvx512();
+/// Whether this host runs what is compiled for AVX2, F16C, FMA and BMI2.
+bool hasAvx2();
 
 } // namespace odyssey::runtime::emulator
 
