@@ -66,7 +66,7 @@ def load(folder):
 
 
 def products(documents):
-    """(n, k) -> m -> {name: seconds} with the floor, the bytes and the operations."""
+    """(n, k) -> (m, what the kernel does in front) -> {name: seconds} with the floor, the bytes and the operations."""
     table = {}
     for document in documents:
         if document["benchmark"] != "gemm":
@@ -74,7 +74,8 @@ def products(documents):
         for result in document["results"]:
             if "seconds" not in result:
                 continue
-            row = table.setdefault((result["n"], result["k"]), {}).setdefault(result["m"], {})
+            key = (result["m"], result.get("prologue", ""))
+            row = table.setdefault((result["n"], result["k"]), {}).setdefault(key, {})
             # The twin with weights of 8 bits is one to compare with.
             twin = "odyssey_w8a8" if result.get("weight_bits") == 8 else "odyssey"
             name = result.get("name", twin)
@@ -88,7 +89,7 @@ def products(documents):
                         median = timing["seconds"]["median"]
                         row[baseline] = min(row.get(baseline, median), median)
             row[name] = min(row.get(name, seconds), seconds)
-    return {shape: {m: r for m, r in rows.items() if "odyssey" in r} for shape, rows in table.items()}
+    return {shape: {key: r for key, r in rows.items() if "odyssey" in r} for shape, rows in table.items()}
 
 
 def product_section(table):
@@ -100,17 +101,17 @@ def product_section(table):
     header += [PRODUCT_BASELINES[name] for name in names]
     lines += table_head(header)
     for (n, k), rows in sorted(table.items()):
-        for m, row in sorted(rows.items()):
+        for (m, prologue), row in sorted(rows.items()):
             seconds = row["odyssey"]
             floor = f"{100 * row['floor'] / seconds:.0f} %" if "floor" in row else ""
-            cells = [n, k, m, f"{seconds * 1e6:.2f}", f"{row['bytes'] / seconds * 1e-9:.0f}"]
+            cells = [n, k, f"{m} + {prologue}" if prologue else m, f"{seconds * 1e6:.2f}", f"{row['bytes'] / seconds * 1e-9:.0f}"]
             cells += [f"{row['operations'] / seconds * 1e-12:.1f}", floor]
             cells += [f"{row[name] / seconds:.2f}x" if name in row else "" for name in names]
             lines.append(table_row(cells))
     gaps = sorted(
         (row["floor"] / row["odyssey"], n, k, m)
         for (n, k), rows in table.items()
-        for m, row in rows.items()
+        for (m, _), row in rows.items()
         if "floor" in row
     )
     gaps = [gap for gap in gaps if gap[1] * gap[2] >= GAP_WEIGHTS] or gaps

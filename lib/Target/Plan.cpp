@@ -75,7 +75,7 @@ private:
   llvm::Expected<json::Value>
   argument(Value value, func::FuncOp function,
            const llvm::DenseMap<Value, int64_t> &offsets);
-  void addProduct(graph::LaunchOp launch, int64_t kernel);
+  void addProduct(graph::KernelOp kernel, json::Object &entry);
   int64_t constantIndex(Operation *op);
   int64_t stateIndex(StringRef name, MemRefType type);
 
@@ -185,60 +185,103 @@ llvm::Error PlanBuilder::addKernels() {
       entry["cluster"] = json::Array{launch.getCluster(), 1, 1};
     if (kernel->hasAttr(fastgemm::kDependentLaunchAttrName))
       entry["programmatic_dependent_launch"] = true;
+    addProduct(kernel, entry);
     kernels.push_back(std::move(entry));
   }
   return llvm::Error::success();
 }
 
+/// How a product quantizes its token itself, as JSON; nothing where it does so
+/// in a way that programs of their own cannot ask for.
+static std::optional<json::Object> prologueOf(Operation *producer) {
+  Value statistics;
+  json::Object prologue;
+  if (auto quantize = dyn_cast<graph::QuantizeOp>(producer)) {
+    prologue["kind"] = "quantize";
+    statistics = quantize.getMaxima();
+  } else if (auto norm = dyn_cast<graph::RmsNormQuantizeOp>(producer)) {
+    prologue["kind"] = "rms_norm";
+    prologue["epsilon"] = norm.getEpsilon().convertToFloat();
+    statistics = norm.getStatistics();
+  } else {
+    return std::nullopt;
+  }
+  if (statistics)
+    prologue["statistics"] =
+        cast<ShapedType>(statistics.getType()).getDimSize(1);
+  return prologue;
+}
+
+/// What the parameters of a kernel are that computes `matmul` and, if it is not
+/// null, `producer` in front of it: operands, then results.
+static json::Array operandNames(graph::KernelOp kernel, graph::MatmulOp matmul,
+                                Operation *producer) {
+  std::vector<StringRef> names(kernel.getArgumentTypes().size());
+  auto name = [&](Value operand, StringRef text) {
+    if (auto parameter = dyn_cast_or_null<BlockArgument>(operand))
+      names[parameter.getArgNumber()] = text;
+  };
+  if (auto quantize = dyn_cast_or_null<graph::QuantizeOp>(producer)) {
+    name(quantize.getX(), "x_half");
+    name(quantize.getMaxima(), "x_statistics");
+  } else if (auto norm = dyn_cast_or_null<graph::RmsNormQuantizeOp>(producer)) {
+    name(norm.getX(), "x_half");
+    name(norm.getWeight(), "x_norm");
+    name(norm.getStatistics(), "x_statistics");
+  }
+  name(matmul.getX(), "x");
+  name(matmul.getXScales(), "x_scales");
+  name(matmul.getWeights(), "weights");
+  name(matmul.getWeightScales(), "weight_scales");
+  name(matmul.getBias(), "bias");
+  name(matmul.getResidual(), "residual");
+  name(matmul.getMultipliers(), "multipliers");
+  name(matmul.getNorm(), "norm");
+  json::Array operands;
+  for (StringRef text : names)
+    operands.push_back(text);
+  operands.push_back("result");
+  if (matmul.getMaxima())
+    operands.push_back("maxima");
+  return operands;
+}
+
 /// Describes the integer product that `kernel` computes, for programs that run
 /// the kernel with operands of their own (odyssey-bench).
-void PlanBuilder::addProduct(graph::LaunchOp launch, int64_t kernel) {
-  auto findPacked = [](Value value) {
-    auto type = dyn_cast<RankedTensorType>(value.getType());
-    return type && isa_and_nonnull<fastgemm::PackedAttr>(type.getEncoding());
-  };
-  auto weights = llvm::find_if(launch->getOperands(), findPacked);
-  json::Object &entry = *kernels[kernel].getAsObject();
-  // A product that quantizes its token has other operands.
-  if (weights == launch->operand_end() || entry.get("product") ||
-      !cast<ShapedType>(launch->getOperand(0).getType())
-           .getElementType()
-           .isInteger(8))
+void PlanBuilder::addProduct(graph::KernelOp kernel, json::Object &entry) {
+  auto matmuls = kernel.getBody().getOps<graph::MatmulOp>();
+  if (matmuls.empty())
     return;
-  auto type = cast<RankedTensorType>((*weights).getType());
-  auto x = cast<RankedTensorType>(launch->getOperand(0).getType());
-  auto rows = dyn_cast_or_null<fastgemm::RowsAttr>(x.getEncoding());
-  auto swizzled = dyn_cast_or_null<fastgemm::SwizzledAttr>(x.getEncoding());
-  // In the order of the operands of odyssey.matmul, then the result.
-  json::Array operands{"x", "x_scales", "weights", "weight_scales"};
-  int64_t groupSize = 0;
-  for (Value operand : llvm::drop_begin(launch->getOperands(), 4)) {
-    auto extra = cast<RankedTensorType>(operand.getType());
-    if (auto multipliers =
-            dyn_cast_or_null<fastgemm::MultipliersAttr>(extra.getEncoding())) {
-      groupSize = multipliers.getGroup();
-      operands.push_back("multipliers");
-      continue;
-    }
-    operands.push_back(extra.getRank() == 1 ? "bias" : "residual");
+  graph::MatmulOp matmul = *matmuls.begin();
+  auto packed = dyn_cast_or_null<fastgemm::PackedAttr>(
+      matmul.getWeights().getType().getEncoding());
+  if (!packed)
+    return;
+  json::Object product;
+  Operation *producer = matmul.getX().getDefiningOp();
+  if (producer) {
+    std::optional<json::Object> prologue = prologueOf(producer);
+    if (!prologue)
+      return;
+    product["prologue"] = std::move(*prologue);
   }
-  operands.push_back("result");
-  json::Object product{
-      {"n", type.getDimSize(0)},
-      {"k", type.getDimSize(1)},
-      {"weight_bits", type.getElementTypeBitWidth()},
-      {"panel_channels",
-       cast<fastgemm::PackedAttr>(type.getEncoding()).getChannels()},
-      {"row_bytes", rows ? rows.getStride() : type.getDimSize(1)},
-      {"operands", std::move(operands)}};
-  if (swizzled)
+  Attribute encoding = matmul.getX().getType().getEncoding();
+  auto rows = dyn_cast_or_null<fastgemm::RowsAttr>(encoding);
+  product["n"] = matmul.getN();
+  product["k"] = matmul.getK();
+  product["weight_bits"] = matmul.getWeightFormat().bits;
+  product["panel_channels"] = packed.getChannels();
+  product["row_bytes"] = rows ? rows.getStride() : matmul.getK();
+  product["operands"] = operandNames(kernel, matmul, producer);
+  if (auto swizzled = dyn_cast_or_null<fastgemm::SwizzledAttr>(encoding))
     product["swizzled_tokens"] = swizzled.getTokens();
-  if (groupSize)
-    product["group_size"] = groupSize;
+  if (matmul.getGroupSize())
+    product["group_size"] = matmul.getGroupSizeOrZero();
   // Of gate and up, interleaved, one element of the result.
-  auto result = cast<RankedTensorType>(launch->getResult(0).getType());
-  if (result.getDimSize(1) != type.getDimSize(0))
+  if (matmul.getSiluMul())
     product["activation"] = "silu_mul";
+  if (matmul.getMaxima())
+    product["maxima"] = matmul.getMaximaColumns() * (matmul.getNorm() ? 2 : 1);
   entry["product"] = std::move(product);
 }
 
@@ -428,7 +471,6 @@ llvm::Error PlanBuilder::addBucket(func::FuncOp function) {
     json::Array grid;
     for (auto [a, d] : llvm::zip(config.getGrid(), config.getPerTokens()))
       grid.push_back(json::Array{a, d});
-    addProduct(launch, kernelIndex[kernel.getName()]);
     steps.push_back(json::Object{{"kernel", kernelIndex[kernel.getName()]},
                                  {"grid", std::move(grid)},
                                  {"arguments", std::move(arguments)}});

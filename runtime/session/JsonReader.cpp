@@ -124,6 +124,13 @@ int64_t JsonNode::integer(int64_t min, int64_t max) const {
   return min;
 }
 
+double JsonNode::number() const {
+  if (value && value->is_number())
+    return value->get<double>();
+  expected("a number");
+  return 0;
+}
+
 bool JsonNode::boolean() const {
   if (value && value->is_boolean())
     return value->get<bool>();

@@ -67,6 +67,8 @@ public:
 
   /// An integer from `min` to `max`.
   int64_t integer(int64_t min, int64_t max) const;
+  /// A number, with a fraction or without.
+  double number() const;
   bool boolean() const;
   /// A string that is not empty.
   std::string string() const;

@@ -162,6 +162,19 @@ ProductPlan PlanReader::readProduct(const JsonNode &node) {
     else if (product.n % 4 != 0)
       activation.error("gate and up need n to be a multiple of 4");
   }
+  if (node.has("prologue")) {
+    JsonNode from = node["prologue"], kind = from["kind"];
+    ProloguePlan &prologue = product.prologue.emplace();
+    prologue.norm = kind.string() == "rms_norm";
+    if (prologue.norm)
+      prologue.epsilon = static_cast<float>(from["epsilon"].number());
+    else if (kind.string() != "quantize")
+      kind.error("expected 'quantize' or 'rms_norm'");
+    if (from.has("statistics"))
+      prologue.statistics = from["statistics"].integer(1, kMaxDimension);
+  }
+  if (node.has("maxima"))
+    product.maxima = node["maxima"].integer(1, kMaxDimension);
   JsonNode operands = node["operands"];
   size_t count = operands.size(1, kMaxArguments);
   for (size_t i = 0; i < count; ++i)

@@ -7,6 +7,7 @@
 #include "Plots.h"
 #include "Products.h"
 #include "SampleCheck.h"
+#include "TokenQuantization.h"
 
 #include "odyssey/Layout/SwizzledActivations.h"
 #include "odyssey/runtime/DeviceRegistry.h"
@@ -41,7 +42,8 @@ public:
   explicit ProductOperands(Device &device)
       : x(device), xPadded(device), xHalf(device), xScales(device),
         weightScales(device), bias(device), residual(device),
-        multipliers(device), result(device) {}
+        multipliers(device), norm(device), result(device), maxima(device),
+        xNorm(device), xStatistics(device) {}
 
   Status prepare(const ProductPlan &product, int64_t maxTokens);
 
@@ -56,16 +58,21 @@ public:
             bias.address(),
             residual.address(),
             multipliers.address(),
-            result.address()};
+            norm.address(),
+            result.address(),
+            maxima.address(),
+            xHalf.address(),
+            xNorm.address(),
+            xStatistics.address()};
   }
   HostOperands host(int64_t m, const PatternBuffer &weights, size_t offset,
                     bool withExtras) const {
     return {m,
             product.n,
             product.k,
-            &xBytes,
+            withExtras && product.prologue ? &token.values : &xBytes,
             &halfBytes,
-            &xScaleValues,
+            withExtras && product.prologue ? &tokenScale : &xScaleValues,
             &weightScaleValues,
             withExtras && has("bias") ? &biasBytes : nullptr,
             withExtras && has("residual") ? &residualBytes : nullptr,
@@ -90,7 +97,10 @@ private:
       multiplierBytes;
   std::vector<float> xScaleValues, weightScaleValues;
   PatternBuffer x, xPadded, xHalf, xScales, weightScales, bias, residual,
-      multipliers, result;
+      multipliers, norm, result, maxima, xNorm, xStatistics;
+  /// What a product that quantizes its token must make of it.
+  QuantizedToken token;
+  std::vector<float> tokenScale;
   /// By the tokens of a tile.
   std::map<int64_t, PatternBuffer> xSwizzled;
 };
@@ -137,6 +147,24 @@ Status ProductOperands::prepare(const ProductPlan &plan, int64_t maxTokens) {
         static_cast<size_t>(packedMultipliers(plan).bytes()), /*seed=*/9);
     ODYSSEY_RETURN_IF_ERROR(multipliers.reserve(
         multiplierBytes.size(), multiplierBytes, "group multipliers"));
+  }
+  if (has("norm"))
+    ODYSSEY_RETURN_IF_ERROR(
+        norm.reserve(2 * n, randomHalves(n, /*seed=*/10), "weights of a norm"));
+  if (has("maxima"))
+    ODYSSEY_RETURN_IF_ERROR(
+        maxima.reserve(rows * static_cast<size_t>(plan.maxima) * sizeof(float),
+                       std::vector<uint8_t>(size_t(1) << 10), "maxima"));
+  if (plan.prologue) {
+    std::vector<uint8_t> weights = randomHalves(k, /*seed=*/11);
+    token = quantizeToken(halfBytes, weights, plan.k, *plan.prologue);
+    tokenScale = {token.scale};
+    ODYSSEY_RETURN_IF_ERROR(
+        xNorm.reserve(weights.size(), weights, "weights of the norm in front"));
+    std::vector<uint8_t> statistics = bytesOf(token.statistics);
+    if (!statistics.empty())
+      ODYSSEY_RETURN_IF_ERROR(xStatistics.reserve(statistics.size(), statistics,
+                                                  "statistics of the token"));
   }
   // int32 for the int8 baseline.
   return result.reserve(rows * n * sizeof(int32_t),
@@ -241,12 +269,13 @@ Status GemmBenchmark::measureKernel(LoadedBundle &bundle,
                                         "weights"));
   int64_t swizzled =
       bundle.plan().kernels[launch.step->kernel].product->swizzledTokens;
-  ODYSSEY_RETURN_IF_ERROR(operands.swizzle(swizzled));
+  if (!product.prologue)
+    ODYSSEY_RETURN_IF_ERROR(operands.swizzle(swizzled));
   auto enqueue = [&](int i) {
     size_t offset = static_cast<size_t>(i % copies) * stride;
-    return bundle.launch(
-        launch, result.m,
-        operands.addresses(swizzled, bytes.address() + offset));
+    return bundle.launch(launch, result.m,
+                         operands.addresses(product.prologue ? 0 : swizzled,
+                                            bytes.address() + offset));
   };
   // Runs the product of one copy, or takes what is there, and compares.
   auto check = [&](int copy, bool run) -> Status {
@@ -380,6 +409,8 @@ Status GemmBenchmark::runProduct(LoadedBundle &bundle, const ProductSite &site,
   result.n = site.product.n;
   result.k = site.product.k;
   result.weightBits = site.product.weightBits;
+  if (site.product.prologue)
+    result.prologue = site.product.prologue->norm ? "rms_norm" : "quantize";
   result.work = productWork(site.product, tokens);
   result.floorSeconds = floorSeconds(result.work, report.peaks);
   Status status = measureKernel(bundle, site, launch, operands, result);

@@ -54,6 +54,8 @@ static Json resultJson(const GemmResult &result) {
                {"bytes", result.work.bytes},
                {"operations", result.work.operations},
                {"compared_outputs", result.samples}};
+  if (!result.prologue.empty())
+    json["prologue"] = result.prologue;
   if (result.floorSeconds > 0)
     json["floor_seconds"] = result.floorSeconds;
   if (result.timing) {
@@ -101,11 +103,14 @@ static std::string ratio(const GemmResult &result, const char *name) {
 void bench::printTable(const GemmReport &report) {
   std::printf("device    %s\nbaselines %s\n\n", report.device.name.c_str(),
               report.baselineLibrary.c_str());
-  std::printf("%-12s %6s %6s %6s %12s %7s %8s %8s %8s %18s %18s\n", "function",
+  std::printf("%-16s %6s %6s %6s %12s %7s %8s %8s %8s %18s %18s\n", "function",
               "M", "N", "K", "us", "spread", "GB/s", "TOPS", "of floor",
               "fp16 us", "int8 us");
   for (const GemmResult &result : report.results) {
-    std::printf("%-12s %6lld %6lld %6lld ", result.function.c_str(),
+    std::string name = result.function;
+    if (!result.prologue.empty())
+      name += "+" + result.prologue;
+    std::printf("%-16s %6lld %6lld %6lld ", name.c_str(),
                 static_cast<long long>(result.m),
                 static_cast<long long>(result.n),
                 static_cast<long long>(result.k));

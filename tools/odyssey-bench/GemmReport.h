@@ -32,6 +32,9 @@ struct BaselineResult {
 struct GemmResult {
   std::string bundle, function, kernel;
   int64_t m = 0, n = 0, k = 0, weightBits = 0;
+  /// What the kernel does in front of its product: "quantize", "rms_norm" (and
+  /// quantize), or empty where it reads 8-bit activations.
+  std::string prologue;
   ProductWork work;
   double floorSeconds = 0;
   /// Outputs that were compared with the reference.

@@ -28,7 +28,10 @@ namespace odyssey::bench {
 
 struct OperandAddresses {
   runtime::DeviceAddress x = 0, xScales = 0, weights = 0, weightScales = 0,
-                         bias = 0, residual = 0, multipliers = 0, result = 0;
+                         bias = 0, residual = 0, multipliers = 0, norm = 0,
+                         result = 0, maxima = 0;
+  /// Of a product that makes its activations itself.
+  runtime::DeviceAddress xHalf = 0, xNorm = 0, xStatistics = 0;
 };
 
 /// A device buffer filled by repeating a block of host memory.

@@ -8,10 +8,18 @@ using namespace odyssey;
 using namespace odyssey::bench;
 using namespace odyssey::runtime;
 
+static bool samePrologue(const std::optional<ProloguePlan> &a,
+                         const std::optional<ProloguePlan> &b) {
+  return a.has_value() == b.has_value() &&
+         (!a || (a->norm == b->norm && a->epsilon == b->epsilon &&
+                 a->statistics == b->statistics));
+}
+
 static bool sameProduct(const ProductPlan &a, const ProductPlan &b) {
   return a.n == b.n && a.k == b.k && a.weightBits == b.weightBits &&
          a.groupSize == b.groupSize && a.siluMul == b.siluMul &&
-         a.operands == b.operands;
+         a.operands == b.operands && a.maxima == b.maxima &&
+         samePrologue(a.prologue, b.prologue);
 }
 
 std::vector<ProductSite> bench::findProducts(const Plan &plan) {
@@ -101,21 +109,25 @@ Status LoadedBundle::launch(const ProductLaunch &product, int64_t tokens,
                        ", which odyssey-bench does not know");
   };
   auto operand = [&](const std::string &name) -> DeviceAddress {
-    if (name == "x")
-      return operands.x;
-    if (name == "x_scales")
-      return operands.xScales;
-    if (name == "weights")
-      return operands.weights;
-    if (name == "weight_scales")
-      return operands.weightScales;
-    if (name == "bias")
-      return operands.bias;
-    if (name == "residual")
-      return operands.residual;
-    if (name == "multipliers")
-      return operands.multipliers;
-    return name == "result" ? operands.result : 0;
+    const std::pair<const char *, DeviceAddress> known[] = {
+        {"x", operands.x},
+        {"x_scales", operands.xScales},
+        {"x_half", operands.xHalf},
+        {"x_norm", operands.xNorm},
+        {"x_statistics", operands.xStatistics},
+        {"weights", operands.weights},
+        {"weight_scales", operands.weightScales},
+        {"bias", operands.bias},
+        {"residual", operands.residual},
+        {"multipliers", operands.multipliers},
+        {"norm", operands.norm},
+        {"result", operands.result},
+        {"maxima", operands.maxima},
+    };
+    for (auto [text, address] : known)
+      if (name == text)
+        return address;
+    return 0;
   };
   arguments.clear();
   // Memory is sized for the bucket; more tokens need more.

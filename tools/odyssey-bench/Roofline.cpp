@@ -46,6 +46,12 @@ ProductWork bench::productWork(const ProductPlan &product, int64_t tokens) {
   work.bytes = n * k * static_cast<double>(product.weightBits) / 8 +
                n * sizeof(float) + m * (k + sizeof(float)) +
                m * static_cast<double>(product.outputs()) * sizeof(uint16_t);
+  // The token in fp16 instead, the norm's weights, and pairs or numbers.
+  if (product.prologue)
+    work.bytes += k * (product.prologue->norm ? 3 : 1) +
+                  static_cast<double>(product.prologue->statistics) *
+                      (product.prologue->norm ? 8 : 4) -
+                  4;
   if (product.groupSize != 0)
     work.bytes +=
         n * static_cast<double>(packedMultipliers(product).groups) / 2;

@@ -2,8 +2,8 @@
 
 usage: print_products.py BUNDLE
 
-A line for each kernel that is a product, and one for each step that launches one:
-where its activations and their scales begin in the workspace, and its grid.
+A line for each kernel that is a product, and one for each step that launches one that
+reads 8-bit activations: where these and their scales begin in the workspace, and its grid.
 """
 
 import json
@@ -21,12 +21,14 @@ for kernel in plan["kernels"]:
             f"{kernel['name']}: block {kernel['block'][0]}, "
             f"cluster {kernel.get('cluster')}, shared {kernel['shared_bytes']}, "
             f"swizzled_tokens {product.get('swizzled_tokens')}, "
-            f"panel_channels {product['panel_channels']}, weight_bits {product['weight_bits']}"
+            f"panel_channels {product['panel_channels']}, weight_bits {product['weight_bits']}, "
+            f"prologue {product.get('prologue')}"
         )
 for function in plan["functions"]:
     for bucket in function["buckets"]:
         for step in bucket["steps"]:
-            if "product" in plan["kernels"][step["kernel"]]:
+            product = plan["kernels"][step["kernel"]].get("product")
+            if product and "prologue" not in product:
                 x, scales = (a.get("workspace") for a in step["arguments"][:2])
                 print(
                     f"tokens {bucket['tokens']}: activations at {x}, "

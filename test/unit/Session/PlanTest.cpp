@@ -141,6 +141,29 @@ TEST(PlanTest, ReadsWhichProductAKernelComputes) {
               HasSubstr("kernels[0].product.activation: expected 'silu_mul'"));
 
   plan["kernels"][0]["product"].erase("activation");
+  EXPECT_FALSE(read->kernels[0].product->prologue.has_value());
+  plan["kernels"][0]["product"]["maxima"] = 8;
+  plan["kernels"][0]["product"]["prologue"] =
+      json::parse(R"({"kind": "rms_norm", "epsilon": 1e-6, "statistics": 7})");
+  read = parsePlan(plan.dump());
+  ASSERT_TRUE(read.ok()) << read.status().message();
+  EXPECT_EQ(read->kernels[0].product->maxima, 8);
+  ASSERT_TRUE(read->kernels[0].product->prologue.has_value());
+  EXPECT_TRUE(read->kernels[0].product->prologue->norm);
+  EXPECT_EQ(read->kernels[0].product->prologue->epsilon, 1e-6f);
+  EXPECT_EQ(read->kernels[0].product->prologue->statistics, 7);
+  plan["kernels"][0]["product"]["prologue"]["epsilon"] = "small";
+  EXPECT_THAT(parsePlan(plan.dump()).status().message(),
+              HasSubstr("prologue.epsilon: expected a number"));
+  plan["kernels"][0]["product"]["prologue"] = {{"kind", "quantize"}};
+  read = parsePlan(plan.dump());
+  ASSERT_TRUE(read.ok()) << read.status().message();
+  EXPECT_FALSE(read->kernels[0].product->prologue->norm);
+  plan["kernels"][0]["product"]["prologue"]["kind"] = "sort";
+  EXPECT_THAT(parsePlan(plan.dump()).status().message(),
+              HasSubstr("prologue.kind: expected 'quantize' or 'rms_norm'"));
+  plan["kernels"][0]["product"].erase("prologue");
+
   plan["kernels"][0]["product"]["row_bytes"] = 171;
   EXPECT_THAT(parsePlan(plan.dump()).status().message(),
               HasSubstr("kernels[0].product.row_bytes"));

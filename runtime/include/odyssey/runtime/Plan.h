@@ -49,6 +49,17 @@ struct ModulePlan {
 
 /// The integer product that a kernel computes (docs/numerics.md), for programs
 /// that run it with operands of their own.
+/// How a product of one token makes its 8-bit activations itself, from fp16.
+struct ProloguePlan {
+  /// The token is normalized as well (docs/numerics.md, N18), with this
+  /// epsilon.
+  bool norm = false;
+  float epsilon = 0;
+  /// Numbers, or with `norm` pairs, by which the kernel in front tells what is
+  /// to be known of the whole row; 0 where it does not.
+  int64_t statistics = 0;
+};
+
 struct ProductPlan {
   int64_t n = 0, k = 0;
   /// Of a weight: 4 or 8.
@@ -64,9 +75,12 @@ struct ProductPlan {
   /// Weights are gate and up, interleaved (lib/Layout); the result is
   /// SiLU(gate) * up.
   bool siluMul = false;
-  /// What the kernel's first arguments are: "x", "x_scales", "weights",
-  /// "weight_scales", "bias", "residual" and "multipliers" where there is one,
-  /// "result".
+  std::optional<ProloguePlan> prologue;
+  /// Numbers of a row of the second result, or 0 where there is none.
+  int64_t maxima = 0;
+  /// What the kernel's first arguments are (docs/bundle.md): "x", "x_scales" or
+  /// those of the prologue, "weights", "weight_scales", others where there are
+  /// such, "result".
   std::vector<std::string> operands;
 
   /// Elements of a row of the result.
