@@ -4,6 +4,7 @@
 
 #include "odyssey/Dialect/Odyssey/Odyssey.h"
 #include "odyssey/Schedule/Occupancy.h"
+#include "odyssey/Schedule/ScheduleChoice.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "llvm/Support/Format.h"
@@ -100,8 +101,15 @@ std::optional<int64_t> claimOf(graph::KernelOp kernel,
                                const TargetDescription &target) {
   std::optional<int64_t> claim;
   kernel.walk([&](graph::MatmulOp op) {
-    if (std::optional<fastgemm::ScheduleAttr> schedule = op.getSchedule())
-      claim = claimedCtas(target, *schedule, op.getWeightFormat());
+    std::optional<fastgemm::ScheduleAttr> schedule = op.getSchedule();
+    if (!schedule)
+      return;
+    layout::WeightFormat weights = op.getWeightFormat();
+    std::optional<int64_t> sharedBytes;
+    // It quantizes its token.
+    if (op.getX().getDefiningOp())
+      sharedBytes = sharedBytesWithToken(*schedule, op.getK(), weights);
+    claim = claimedCtas(target, *schedule, weights, sharedBytes);
   });
   return claim;
 }

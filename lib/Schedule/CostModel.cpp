@@ -342,9 +342,13 @@ int64_t odyssey::estimateRegisters(ScheduleAttr s,
   int64_t accumulators = s.getChannels() * s.getTokens() /
                          (s.getChannelWarps() * s.getTokenWarps() * 32);
   if (s.getPath() == Path::Wgmma) {
+    // A CTA begins with equal shares of all registers there are, whatever its
+    // threads need: consumers get theirs from the producer.
+    if (s.movesRegisters())
+      return 168;
     // Other CTAs' sums are loaded all at once, where a thread may have so many
     // registers.
-    if (s.getStreamK() > 0 && !s.movesRegisters())
+    if (s.getStreamK() > 0)
       return std::min<int64_t>(
           232, std::max(accumulators + 56, 2 * accumulators + 40));
     return std::min<int64_t>(168, accumulators + 56);

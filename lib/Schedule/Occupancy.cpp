@@ -26,8 +26,10 @@ int64_t odyssey::residentCtas(const TargetDescription &target, int64_t threads,
 
 int64_t odyssey::claimedCtas(const TargetDescription &target,
                              fastgemm::ScheduleAttr schedule,
-                             layout::WeightFormat weights) {
-  return std::max<int64_t>(1, residentCtas(target, schedule.getThreads(),
-                                           estimateRegisters(schedule, weights),
-                                           schedule.getSharedBytes(weights)));
+                             layout::WeightFormat weights,
+                             std::optional<int64_t> sharedBytes) {
+  return std::max<int64_t>(
+      1, residentCtas(target, schedule.getThreads(),
+                      estimateRegisters(schedule, weights),
+                      sharedBytes.value_or(schedule.getSharedBytes(weights))));
 }

@@ -25,24 +25,32 @@ static int64_t tileTokens(int64_t tokens, int64_t most) {
   return most;
 }
 
+/// The bytes of a CTA's part of the token.
+static int64_t residentBytes(fastgemm::ScheduleAttr schedule, int64_t k) {
+  int64_t tiles = fastgemm::SwizzledAttr::getTilesAlongK(k);
+  int64_t own = (tiles + schedule.getSplitK() - 1) / schedule.getSplitK();
+  return own * schedule.getTokens() * fastgemm::SwizzledAttr::kTileK;
+}
+
+int64_t odyssey::sharedBytesWithToken(fastgemm::ScheduleAttr schedule,
+                                      int64_t k, layout::WeightFormat weights) {
+  // What the quantization takes besides: 8 bytes for every segment of a norm, at
+  // most 32 warps' maxima for others.
+  int64_t scratchBytes = std::max<int64_t>(1024, k / 32 * 8 + 8);
+  return schedule.getSharedBytes(weights) -
+         schedule.getStages() * schedule.getActivationBytes() +
+         residentBytes(schedule, k) + scratchBytes;
+}
+
 bool odyssey::canQuantizeToken(fastgemm::ScheduleAttr schedule, int64_t k,
                                layout::WeightFormat weights) {
-  // A part of the token that is worth keeping; a CTA's shared memory on sm_90,
-  // and what of it the quantization takes besides: 8 bytes for every segment of
-  // a norm, at most 32 warps' maxima for others.
+  // A part of the token that is worth keeping; a CTA's shared memory on sm_90.
   constexpr int64_t mostBytes = 32 * 1024, sharedBytes = 227 * 1024;
-  int64_t scratchBytes = std::max<int64_t>(1024, k / 32 * 8 + 8);
   if (schedule.getPath() != fastgemm::Path::Wgmma || schedule.getCtas() > 0 ||
       schedule.getStreamK() > 0 || k % 8 != 0)
     return false;
-  int64_t tiles = fastgemm::SwizzledAttr::getTilesAlongK(k);
-  int64_t own = (tiles + schedule.getSplitK() - 1) / schedule.getSplitK();
-  int64_t resident =
-      own * schedule.getTokens() * fastgemm::SwizzledAttr::kTileK;
-  int64_t others = schedule.getSharedBytes(weights) -
-                   schedule.getStages() * schedule.getActivationBytes();
-  return resident <= mostBytes &&
-         others + resident + scratchBytes <= sharedBytes;
+  return residentBytes(schedule, k) <= mostBytes &&
+         sharedBytesWithToken(schedule, k, weights) <= sharedBytes;
 }
 
 fastgemm::ScheduleAttr
