@@ -34,8 +34,8 @@ static int64_t residentBytes(fastgemm::ScheduleAttr schedule, int64_t k) {
 
 int64_t odyssey::sharedBytesWithToken(fastgemm::ScheduleAttr schedule,
                                       int64_t k, layout::WeightFormat weights) {
-  // What the quantization takes besides: 8 bytes for every segment of a norm, at
-  // most 32 warps' maxima for others.
+  // What the quantization takes besides: 8 bytes for every segment of a norm,
+  // at most 32 warps' maxima for others.
   int64_t scratchBytes = std::max<int64_t>(1024, k / 32 * 8 + 8);
   return schedule.getSharedBytes(weights) -
          schedule.getStages() * schedule.getActivationBytes() +

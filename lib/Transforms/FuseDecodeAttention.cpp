@@ -65,11 +65,7 @@ struct FuseDecodeAttention
   void fuse(graph::RopeAppendOp rope, graph::AttentionOp op) {
     IRRewriter rewriter(op);
     auto cache = cast<MemRefType>(op.getCache().getType());
-    int64_t positions =
-        cast<ShapedType>(op.getPageTable().getType()).getDimSize(1) *
-        cache.getDimSize(4);
-    int64_t chunks =
-        (positions + graph::kAttentionChunk - 1) / graph::kAttentionChunk;
+    int64_t chunks = graph::chunksOfSequence(op.getPageTable(), cache);
     auto maxima = RankedTensorType::get(
         {op.getResult().getType().getDimSize(0), cache.getDimSize(3)},
         rewriter.getF32Type());

@@ -46,11 +46,7 @@ struct SplitAttention : odyssey::impl::SplitAttentionBase<SplitAttention> {
     int64_t tokens =
         ShapedType::isDynamic(staticTokens) ? bucketTokens : staticTokens;
     auto cache = cast<MemRefType>(op.getCache().getType());
-    int64_t positions =
-        cast<ShapedType>(op.getPageTable().getType()).getDimSize(1) *
-        cache.getDimSize(4);
-    int64_t chunks =
-        (positions + graph::kAttentionChunk - 1) / graph::kAttentionChunk;
+    int64_t chunks = graph::chunksOfSequence(op.getPageTable(), cache);
     int64_t heads = op.getHeads(), d = graph::cacheHeadDim(cache);
     if (chunks < 2 || tokens > kMaxTokens ||
         tokens * heads * chunks * (d + 2) * 4 > kMaxWorkspaceBytes)

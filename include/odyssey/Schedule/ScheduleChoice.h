@@ -22,8 +22,8 @@ int64_t choosePanelChannels(int64_t n, int64_t k);
 /// tile, and a CTA's part of the token fits beside its stages of weights.
 bool canQuantizeToken(fastgemm::ScheduleAttr schedule, int64_t k,
                       layout::WeightFormat weights);
-/// The shared memory of such a kernel, at most: a CTA's part of the token instead
-/// of the activations of its stages.
+/// The shared memory of such a kernel, at most: a CTA's part of the token
+/// instead of the activations of its stages.
 int64_t sharedBytesWithToken(fastgemm::ScheduleAttr schedule, int64_t k,
                              layout::WeightFormat weights);
 

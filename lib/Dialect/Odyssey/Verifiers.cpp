@@ -381,6 +381,11 @@ int64_t graph::cacheHeadDim(MemRefType cache) {
   return cache.getElementType().isInteger(8) ? size - kCacheScaleBytes : size;
 }
 
+int64_t graph::chunksOfSequence(Value pageTable, MemRefType cache) {
+  int64_t positions = columns(pageTable) * cache.getDimSize(4);
+  return (positions + kAttentionChunk - 1) / kAttentionChunk;
+}
+
 namespace {
 /// The sizes that the operations on the KV cache agree on.
 struct CacheShape {
@@ -473,12 +478,6 @@ LogicalResult RopeAppendOp::verify() {
   return verifyRotation(*this, getQueries());
 }
 
-/// Chunks of 256 positions in the pages of one sequence.
-static int64_t chunksOf(Value pageTable, const CacheShape &cache) {
-  int64_t positions = columns(pageTable) * cache.pageTokens;
-  return (positions + kAttentionChunk - 1) / kAttentionChunk;
-}
-
 /// CTAs share chunks.
 template <typename OpTy>
 static LogicalResult verifySplits(OpTy op, int64_t chunks) {
@@ -503,7 +502,9 @@ LogicalResult DecodeAttentionOp::verify() {
                             columns(getMaxima()), "the number of KV heads",
                             cache.kvHeads)))
     return failure();
-  return verifySplits(*this, chunksOf(getPageTable(), cache));
+  return verifySplits(
+      *this,
+      chunksOfSequence(getPageTable(), cast<MemRefType>(getCache().getType())));
 }
 
 LogicalResult AttentionOp::verify() {
@@ -555,9 +556,11 @@ LogicalResult AttentionChunksOp::verify() {
       cast<ShapedType>(getChunkValues().getType()).getShape();
   if (failed(verifySameSize(*this, "the heads of the chunks", shape[1],
                             "the number of heads", getHeads())) ||
-      failed(verifySameSize(*this, "the number of chunks", shape[2],
-                            "the chunks of a sequence's pages",
-                            chunksOf(getPageTable(), cache))) ||
+      failed(verifySameSize(
+          *this, "the number of chunks", shape[2],
+          "the chunks of a sequence's pages",
+          chunksOfSequence(getPageTable(),
+                           cast<MemRefType>(getCache().getType())))) ||
       failed(verifySameSize(*this, "the size of a chunk's row", shape[3],
                             "the head dimension", cache.headDim)))
     return failure();

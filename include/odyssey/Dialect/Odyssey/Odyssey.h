@@ -53,6 +53,9 @@ inline constexpr int64_t kRowSegment = 32;
 inline constexpr int64_t kCacheScaleBytes = 4;
 /// The head dimension of a KV cache (docs/bundle.md).
 int64_t cacheHeadDim(mlir::MemRefType cache);
+/// Chunks of kAttentionChunk positions in the pages that a page table has for
+/// one sequence.
+int64_t chunksOfSequence(mlir::Value pageTable, mlir::MemRefType cache);
 
 } // namespace odyssey::graph
 
