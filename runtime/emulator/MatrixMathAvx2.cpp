@@ -92,7 +92,7 @@ bool multiplyIntegersAvx2(const IntegerTile &tile,
 namespace {
 
 /// No product or sum has an exponent as low as this.
-constexpr int kZeroExponent = -20000;
+constexpr int16_t kZeroExponent = -20000;
 
 inline __m256i broadcast(int value) { return _mm256_set1_epi32(value); }
 
@@ -155,32 +155,43 @@ inline __m256 roundSum(__m256i first, __m256i second, __m256i shift) {
   return _mm256_set_m128(halves[1], halves[0]);
 }
 
-/// Eight rows of one column of D for `Count` values of k.
+/// Exponents of C, of which zeros are like the smallest numbers.
+inline __m256i exponentsOfC(__m256 c) {
+  __m256i biased = _mm256_and_si256(
+      _mm256_srli_epi32(_mm256_castps_si256(c), 23), broadcast(0xFF));
+  return _mm256_max_epi32(_mm256_sub_epi32(biased, broadcast(127)),
+                          broadcast(-126));
+}
+
+/// Eight rows of one column of D for `Count` values of k; `greatest` are the
+/// greatest exponents of the products.
 template <unsigned Count>
-inline __m256 dotColumn(const __m256 *a, const __m256i *aExponents,
-                        const float *b, const int *bExponents, int fraction,
-                        __m256 c) {
-  __m256i greatest = _mm256_max_epi32(exponents(c, -126), broadcast(-126));
-  for (unsigned k = 0; k < Count; ++k)
-    greatest = _mm256_max_epi32(
-        greatest, _mm256_add_epi32(aExponents[k], broadcast(bExponents[k])));
+inline __m256 dotColumn(const __m256 *a, const float *b, __m256i greatest,
+                        int fraction, __m256 c) {
+  greatest = _mm256_max_epi32(greatest, exponentsOfC(c));
   __m256i up = _mm256_sub_epi32(broadcast(fraction), greatest);
-  // Up to 9 terms of less than 2^27 in each.
-  __m256i sum[2] = {alignTo(c, up), _mm256_setzero_si256()};
   // The products are exact in f32, and so is this scaling of them: their
-  // exponents lie between -48 and 32. 2^127 is as far as it goes; where more
-  // would be needed, all products are 0. Far below 1, where c is large, they
-  // are nothing.
-  __m256i bounded =
-      _mm256_max_epi32(_mm256_min_epi32(up, broadcast(127)), broadcast(-126));
-  __m256 scale = powerOfTwo(bounded);
+  // exponents lie between -48 and 32. 2^126 is as far as it goes; where more
+  // would be needed, all products are 0, and C takes two steps, there and back.
+  bool isFar = !_mm256_testz_si256(_mm256_cmpgt_epi32(up, broadcast(126)),
+                                   broadcast(-1));
+  __m256 scale = powerOfTwo(isFar ? _mm256_min_epi32(up, broadcast(126)) : up);
+  // Up to 9 terms of less than 2^27 in each.
+  __m256i sum[2] = {isFar ? alignTo(c, up)
+                          : _mm256_cvttps_epi32(_mm256_mul_ps(c, scale)),
+                    _mm256_setzero_si256()};
   for (unsigned k = 0; k < Count; ++k) {
-    __m256 product = _mm256_mul_ps(a[k], _mm256_set1_ps(b[k]));
+    __m256 product = _mm256_mul_ps(a[k], _mm256_broadcast_ss(b + k));
     sum[k / 8] = _mm256_add_epi32(
         sum[k / 8], _mm256_cvttps_epi32(_mm256_mul_ps(product, scale)));
   }
-  return roundSum<Count>(sum[0], sum[1],
-                         _mm256_sub_epi32(greatest, broadcast(fraction)));
+  if (Count > 8 || isFar)
+    return roundSum<Count>(sum[0], sum[1],
+                           _mm256_sub_epi32(greatest, broadcast(fraction)));
+  // 1 / scale: its exponent is the other one of two that add up to 2 * 127.
+  __m256 back = _mm256_castsi256_ps(
+      _mm256_sub_epi32(broadcast(254 << 23), _mm256_castps_si256(scale)));
+  return _mm256_mul_ps(_mm256_cvtepi32_ps(sum[0]), back);
 }
 
 /// An 8 x 8 matrix of floats, transposed in place.
@@ -211,7 +222,10 @@ __attribute__((noinline)) void multiplyFinite(int fraction,
                                               const TileOperands &operands) {
   // A by k, of the upper and of the lower eight rows.
   __m256 a[2][K];
-  __m256i aExponents[2][K];
+  // Of all 16 rows: the upper ones 0 to 3, the lower ones 0 to 3, then the
+  // rest.
+  __m256i aExponents[K];
+  __m256i exponentsOfPart[2][K];
   for (unsigned part = 0; part < 2; ++part)
     for (unsigned half = 0; half < K / 8; ++half) {
       __m256 rows[8];
@@ -220,21 +234,38 @@ __attribute__((noinline)) void multiplyFinite(int fraction,
       transpose8(rows);
       for (unsigned k = 0; k < 8; ++k) {
         a[part][8 * half + k] = rows[k];
-        aExponents[part][8 * half + k] = exponents(rows[k], -14);
+        exponentsOfPart[part][8 * half + k] = exponents(rows[k], -14);
       }
     }
+  for (unsigned k = 0; k < K; ++k)
+    aExponents[k] =
+        _mm256_packs_epi32(exponentsOfPart[0][k], exponentsOfPart[1][k]);
   const __m256i lanes = _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28);
   for (unsigned column = 0; column < kColumns; ++column) {
     alignas(32) float b[K];
-    alignas(32) int bExponents[K];
+    alignas(32) int16_t bExponents[K];
     bool isZero = true;
     for (unsigned half = 0; half < K / 8; ++half) {
       __m128i halves = loadHalf(operands.b[half], column);
       isZero &= _mm_testz_si128(halves, _mm_set1_epi16(0x7FFF)) != 0;
       __m256 values = _mm256_cvtph_ps(halves);
       _mm256_store_ps(b + 8 * half, values);
-      _mm256_store_si256(reinterpret_cast<__m256i *>(bExponents + 8 * half),
-                         exponents(values, -14));
+      __m256i e = exponents(values, -14);
+      _mm_store_si128(reinterpret_cast<__m128i *>(bExponents + 8 * half),
+                      _mm_packs_epi32(_mm256_castsi256_si128(e),
+                                      _mm256_extracti128_si256(e, 1)));
+    }
+    __m256i greatest[2][K / Chunk];
+    for (unsigned chunk = 0; chunk < K / Chunk; ++chunk) {
+      __m256i most = _mm256_set1_epi16(kZeroExponent);
+      for (unsigned k = chunk * Chunk; k < (chunk + 1) * Chunk; ++k)
+        most = _mm256_max_epi16(
+            most,
+            _mm256_adds_epi16(aExponents[k], _mm256_set1_epi16(bExponents[k])));
+      // Back to 32 bits: the halves of words that packing put side by side.
+      __m256i sign = _mm256_srai_epi16(most, 15);
+      greatest[0][chunk] = _mm256_unpacklo_epi16(most, sign);
+      greatest[1][chunk] = _mm256_unpackhi_epi16(most, sign);
     }
     for (unsigned part = 0; part < 2; ++part) {
       unsigned i = 2 * part + column % 2;
@@ -246,8 +277,8 @@ __attribute__((noinline)) void multiplyFinite(int fraction,
         c = _mm256_add_ps(c, _mm256_setzero_ps());
       else
         for (unsigned k = 0; k < K; k += Chunk)
-          c = dotColumn<Chunk>(a[part] + k, aExponents[part] + k, b + k,
-                               bExponents + k, fraction, c);
+          c = dotColumn<Chunk>(a[part] + k, b + k, greatest[part][k / Chunk],
+                               fraction, c);
       alignas(32) uint32_t bits[8];
       _mm256_store_si256(reinterpret_cast<__m256i *>(bits),
                          _mm256_castps_si256(c));
