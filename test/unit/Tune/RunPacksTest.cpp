@@ -12,6 +12,7 @@
 #include "gtest/gtest.h"
 
 #include <cstdio>
+#include <unistd.h>
 
 using namespace odyssey;
 using namespace odyssey::runtime;
@@ -107,7 +108,10 @@ void multiply(const FakeLaunch &launch) {
 
 class RunPacks : public ::testing::Test {
 protected:
-  RunPacks() : output(::testing::TempDir() + "odyssey-tuning.json") {
+  // lit runs parts of this program at once.
+  RunPacks()
+      : output(::testing::TempDir() + "odyssey-tuning-" +
+               std::to_string(::getpid()) + ".json") {
     std::remove(output.c_str());
     device->facts.computeCapability = 80;
     for (const char *name : {"k0", "k1", "k2", "k3"})
