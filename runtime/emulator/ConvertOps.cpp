@@ -6,43 +6,8 @@
 
 namespace odyssey::runtime::emulator {
 
-namespace portable {
-#include "Lanes.inc"
-// Behind Lanes.inc, which they use.
-#include "Half.inc"
-// Behind Half.inc.
-#include "FloatOps.inc"
-// Behind FloatOps.inc.
-#include "ConvertOps.inc"
-} // namespace portable
-
-#ifdef ODYSSEY_HAS_AVX2
-ODYSSEY_BEGIN_AVX2
-namespace avx2 {
-#include "Lanes.inc"
-// Behind Lanes.inc, which they use.
-#include "Half.inc"
-// Behind Half.inc.
-#include "FloatOps.inc"
-// Behind FloatOps.inc.
-#include "ConvertOps.inc"
-} // namespace avx2
-ODYSSEY_END_AVX2
-#endif
-
-#ifdef ODYSSEY_HAS_AVX512
-ODYSSEY_BEGIN_AVX512
-namespace avx512 {
-#include "Lanes.inc"
-// Behind Lanes.inc, which they use.
-#include "Half.inc"
-// Behind Half.inc.
-#include "FloatOps.inc"
-// Behind FloatOps.inc.
-#include "ConvertOps.inc"
-} // namespace avx512
-ODYSSEY_END_AVX512
-#endif
+#define ODYSSEY_HANDLERS "ConvertOps.inc"
+#include "Targets.inc"
 
 namespace {
 

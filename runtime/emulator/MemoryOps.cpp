@@ -6,34 +6,8 @@
 
 namespace odyssey::runtime::emulator {
 
-namespace portable {
-#include "Lanes.inc"
-// Behind Lanes.inc, which it uses.
-#include "MemoryOps.inc"
-} // namespace portable
-
-#ifdef ODYSSEY_HAS_AVX2
-ODYSSEY_BEGIN_AVX2
-namespace avx2 {
-#include "Lanes.inc"
-// Behind Lanes.inc, which it uses.
-#include "MemoryOps.inc"
-} // namespace avx2
-ODYSSEY_END_AVX2
-#endif
-
-#ifdef ODYSSEY_HAS_AVX512
-ODYSSEY_BEGIN_AVX512
-namespace avx512 {
-#define ODYSSEY_TARGET_AVX512
-#include "Interleave.inc"
-#include "Lanes.inc"
-// Behind those, which it uses.
-#include "MemoryOps.inc"
-#undef ODYSSEY_TARGET_AVX512
-} // namespace avx512
-ODYSSEY_END_AVX512
-#endif
+#define ODYSSEY_HANDLERS "MemoryOps.inc"
+#include "Targets.inc"
 
 Handler loadHandler(PtxType type, unsigned registerBits, unsigned vector) {
   return ODYSSEY_SELECT(selectLoad(type, registerBits, vector));

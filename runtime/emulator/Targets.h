@@ -1,11 +1,11 @@
 //===- Targets.h - One source, several instruction sets ---------*- C++ -*-===//
 //
 // The hot handlers are compiled three times, for any x86-64 (or other) host,
-// for AVX2 and for AVX-512, and chosen at run time. A file X.cpp includes its
-// X.inc in namespace `portable`, between ODYSSEY_BEGIN_AVX2 and
-// ODYSSEY_END_AVX2 in namespace `avx2`, and likewise in `avx512`. Nothing from
-// the standard library may be instantiated first in there: its code would carry
-// such instructions into the rest of the program.
+// for AVX2 and for AVX-512, and chosen at run time. A file X.cpp names its
+// X.inc in ODYSSEY_HANDLERS and includes Targets.inc, which includes that in
+// the namespaces `portable`, `avx2` and `avx512`. Nothing from the standard
+// library may be instantiated first in there: its code would carry such
+// instructions into the rest of the program.
 //
 //===----------------------------------------------------------------------===//
 
