@@ -58,7 +58,8 @@ RowStatistics conversion::addSegments(KernelBuilder &k, Val pairs,
     Val segment = lane + i;
     if (i + 32 > count)
       segment = k.min(segment, k.constant(count - 1));
-    loaded.push_back(k.load(k.vec(2, k.f32()), k.offset(pairs, segment << 3)));
+    loaded.push_back(
+        k.load(k.vec(2, k.f32()), k.offset(pairs, segment * kPairBytes)));
   }
   RowStatistics total;
   for (auto [i, pair] : llvm::enumerate(loaded)) {

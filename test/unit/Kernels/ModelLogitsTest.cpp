@@ -9,6 +9,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "CompiledModel.h"
 #include "CompiledModule.h"
 #include "Goldens.h"
 
@@ -184,20 +185,6 @@ protected:
   std::vector<int32_t> prompt;
   int64_t pages = 0;
 };
-
-/// |a - b| / |b| in the 2-norm of logits without their mean.
-double distance(std::span<const float> a, std::span<const float> b) {
-  double meanA = 0, meanB = 0;
-  for (size_t i = 0; i < a.size(); ++i)
-    meanA += a[i], meanB += b[i];
-  meanA /= a.size(), meanB /= b.size();
-  double difference = 0, norm = 0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    double x = a[i] - meanA, y = b[i] - meanB;
-    difference += (x - y) * (x - y), norm += y * y;
-  }
-  return std::sqrt(difference / norm);
-}
 
 struct Distances {
   double worst = 0, mean = 0;
