@@ -46,20 +46,24 @@ void expectClose(const std::vector<uint16_t> &actual,
         << expected[i];
 }
 
+/// The sum of squares of the segment from element `first` of a row on (N15).
+float segmentSum(const uint16_t *row, int64_t n, int64_t first) {
+  std::array<float, 32> tree = {};
+  for (int64_t i = 0; i < std::min<int64_t>(32, n - first); ++i) {
+    float x = fromHalf(row[first + i]);
+    tree[i] = x * x;
+  }
+  for (int64_t size = 16; size > 0; size /= 2)
+    for (int64_t i = 0; i < size; ++i)
+      tree[i] = tree[2 * i] + tree[2 * i + 1];
+  return tree[0];
+}
+
 /// N15 over the squares of a row, as docs/numerics.md says it.
 float sumOfSquares(const uint16_t *row, int64_t n) {
   std::array<float, 32> lanes = {};
-  for (int64_t first = 0; first < n; first += 32) {
-    std::array<float, 32> tree = {};
-    for (int64_t i = 0; i < std::min<int64_t>(32, n - first); ++i) {
-      float x = fromHalf(row[first + i]);
-      tree[i] = x * x;
-    }
-    for (int64_t size = 16; size > 0; size /= 2)
-      for (int64_t i = 0; i < size; ++i)
-        tree[i] = tree[2 * i] + tree[2 * i + 1];
-    lanes[first / 32 % 32] += tree[0];
-  }
+  for (int64_t first = 0; first < n; first += 32)
+    lanes[first / 32 % 32] += segmentSum(row, n, first);
   for (size_t mask = 16; mask > 0; mask /= 2) {
     std::array<float, 32> before = lanes;
     for (size_t i = 0; i < 32; ++i)
@@ -108,7 +112,7 @@ NormalizedRows normalizedRows(const std::vector<uint16_t> &x,
 class RowWidths : public ::testing::TestWithParam<int64_t> {};
 
 TEST_P(RowWidths, RmsNormAndItsQuantization) {
-  int64_t n = GetParam(), m = 4;
+  int64_t n = GetParam(), m = 8;
   std::mt19937 random(static_cast<unsigned>(n));
   std::vector<uint16_t> x = randomHalves(random, m * n),
                         w = randomHalves(random, n);
@@ -124,15 +128,15 @@ TEST_P(RowWidths, RmsNormAndItsQuantization) {
       "func.func @norm(%x: " + X + ") -> " + X + " {\n" + head +
           "%y = odyssey.rms_norm %x, %w epsilon = 1.0e-5 : " + X + ", " + W +
           "\nreturn %y : " + X + "\n}\nfunc.func @quantized(%x: " + X +
-          ") -> tensor<?x32xf16> {\n" + head +
+          ") -> (tensor<?x32xf16>, tensor<?xf32>) {\n" + head +
           "%p = odyssey.weight \"p\" : " + P +
           "\n%ps = odyssey.weight \"ps\" : tensor<32xf32>\n%q, %s = "
           "odyssey.rms_norm_quantize %x, %w epsilon = 1.0e-5 : " +
           X + ", " + W + " -> " + Q +
           ", tensor<?xf32>\n%y = odyssey.matmul %q scale %s, %p scale %ps : (" +
           Q + ", tensor<?xf32>, " + P +
-          ", tensor<32xf32>) -> tensor<?x32xf16>\nreturn %y : "
-          "tensor<?x32xf16>\n}\n",
+          ", tensor<32xf32>) -> tensor<?x32xf16>\nreturn %y, %s : "
+          "tensor<?x32xf16>, tensor<?xf32>\n}\n",
       {{"w", halves({n}, w)},
        {"p", tensor(ElementType::I8, {channels, n}, p)},
        {"ps", tensor(ElementType::F32, {channels}, ps)}});
@@ -141,10 +145,69 @@ TEST_P(RowWidths, RmsNormAndItsQuantization) {
   ASSERT_EQ(norm.size(), 1u);
   EXPECT_EQ(elements<uint16_t>(norm[0]), expected.y);
   auto product = module.run("quantized", {halves({m, n}, x)});
-  ASSERT_EQ(product.size(), 1u);
+  ASSERT_EQ(product.size(), 2u);
   EXPECT_EQ(elements<uint16_t>(product[0]),
             multiply(expected.quantized, p, ps, m, channels, n, {}));
+  // To the last bit of fp32, which the order of the sum decides.
+  EXPECT_EQ(elements<float>(product[1]), expected.quantized.scales);
 }
+
+// What a product tells the norm behind it: a last tile that is not full, K
+// split by a cluster, two warpgroups of which the second has no channels.
+class ProductStatistics : public ::testing::TestWithParam<const char *> {};
+
+TEST_P(ProductStatistics, OfEverySegment) {
+  constexpr int64_t n = 340, k = 256, m = 6;
+  std::mt19937 random(7);
+  std::vector<uint16_t> x = randomHalves(random, m * k),
+                        norm = randomHalves(random, n);
+  std::vector<int8_t> w = randomWeights(random, n * k);
+  std::vector<float> ws = randomScales(random, n);
+  bool wide = std::string(GetParam()).find("channels = 256") == 0;
+  int64_t columns = wide ? 16 : 12;
+  std::string pairs = "tensor<?x" + str(columns) + "x2xf32>";
+  CompiledModule module(
+      "func.func @main(%x: tensor<?x256xf16>) -> (tensor<?x340xf16>, " + pairs +
+          ") {\n%w = odyssey.weight \"w\" : tensor<340x256xi4>\n"
+          "%ws = odyssey.weight \"ws\" : tensor<340xf32>\n"
+          "%g = odyssey.weight \"g\" : tensor<340xf16>\n"
+          "%q, %s = odyssey.quantize %x : tensor<?x256xf16> -> "
+          "tensor<?x256xi8>, tensor<?xf32>\n"
+          "%y, %m = odyssey.matmul %q scale %s, %w scale %ws norm %g schedule "
+          "<path = wgmma, " +
+          std::string(GetParam()) +
+          "> : (tensor<?x256xi8>, tensor<?xf32>, tensor<340x256xi4>, "
+          "tensor<340xf32>, tensor<340xf16>) -> (tensor<?x340xf16>, " +
+          pairs + ")\nreturn %y, %m : tensor<?x340xf16>, " + pairs + "\n}\n",
+      {{"w", tensor(ElementType::I8, {n, k}, w)},
+       {"ws", tensor(ElementType::F32, {n}, ws)},
+       {"g", halves({n}, norm)}},
+      "sm_90a");
+  auto result = module.run("main", {halves({m, k}, x)});
+  ASSERT_EQ(result.size(), 2u);
+  std::vector<uint16_t> y = multiply(quantize(x, m, k), w, ws, m, n, k, {});
+  EXPECT_EQ(elements<uint16_t>(result[0]), y);
+  std::vector<float> expected;
+  for (int64_t row = 0; row < m; ++row)
+    for (int64_t first = 0; first < 32 * columns; first += 32) {
+      float largest = 0;
+      for (int64_t i = first; i < std::min(n, first + 32); ++i)
+        largest = std::max(
+            largest, std::fabs(fromHalf(y[row * n + i]) * fromHalf(norm[i])));
+      expected.push_back(largest);
+      expected.push_back(first < n ? segmentSum(&y[row * n], n, first) : 0);
+    }
+  EXPECT_EQ(elements<float>(result[1]), expected);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Schedules, ProductStatistics,
+    ::testing::Values("channels = 128, tokens = 8, k = 128, channel_warps = 4, "
+                      "token_warps = 1, stages = 2",
+                      "channels = 128, tokens = 8, k = 128, channel_warps = 4, "
+                      "token_warps = 1, stages = 2, split_k = 2",
+                      "channels = 256, tokens = 8, k = 128, channel_warps = 8, "
+                      "token_warps = 1, stages = 2"));
 
 TEST_P(RowWidths, SiluMul) {
   int64_t n = GetParam(), m = 2;
