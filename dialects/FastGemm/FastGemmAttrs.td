@@ -38,17 +38,19 @@ def FastGemm_ScheduleAttr : FastGemm_Attr<"Schedule", "schedule"> {
     | `split_k` | CTAs | how many CTAs share one tile's sum over K, in equal parts |
     | `ctas` | CTAs | 0: a CTA for each tile; else so many, which take tile after tile |
     | `stream_k` | CTAs | 0, or how many CTAs share the sums of all tiles (stream-K): each takes an equal part of all stages of all tiles, wherever tiles begin and end |
+    | `multicast` | CTAs | 1, or how many CTAs, of neighbouring channels and the same tokens, bring each other their activations: each a part of every stage's, which goes to all |
 
     Parts of a sum are exact 32-bit integers, so `split_k` and `stream_k` change
     no bit of the result. At most one of them is used. With `stream_k` there are
     fewer CTAs where else some would have no stage.
 
-    The path `wgmma` has 1 or 2 consumer warpgroups of 128 channels each
-    (`channel_warps` 4 or 8, `token_warps` 1), which multiply tiles of 64 channels
-    by `tokens` tokens, one of the widths of `wgmma` up to 160, in stages of `k` =
-    128; further warps issue the copies. There `split_k` is 1 to 8, the size of a
-    cluster that shares a tile. `ctas` exists on that path only, without
-    `split_k` and `stream_k`.
+    The path `wgmma` has 1 to 3 consumer warpgroups of 128 channels each
+    (`channel_warps` 4, 8 or 12, `token_warps` 1), which multiply tiles of 64
+    channels by `tokens` tokens, one of the widths of `wgmma` up to 160, or 80 with
+    3 warpgroups, in stages of `k` = 128; further warps issue the copies. There
+    `split_k` is 1 to 8, the size of a cluster that shares a tile. `ctas` and
+    `multicast` exist on that path only, without `split_k` and `stream_k`.
+    `multicast` is 1 or 2, the size of a cluster, and divides `ctas`.
 
     Example:
 
@@ -59,6 +61,9 @@ def FastGemm_ScheduleAttr : FastGemm_Attr<"Schedule", "schedule"> {
                        channel_warps = 8, token_warps = 1, stages = 6, ctas = 132>
     #fastgemm.schedule<path = wgmma, channels = 128, tokens = 128, k = 128,
                        channel_warps = 4, token_warps = 1, stages = 6, stream_k = 128>
+    #fastgemm.schedule<path = wgmma, channels = 256, tokens = 128, k = 128,
+                       channel_warps = 8, token_warps = 1, stages = 6, ctas = 132,
+                       multicast = 2>
     ```
   }];
   let parameters = (ins
@@ -71,15 +76,16 @@ def FastGemm_ScheduleAttr : FastGemm_Attr<"Schedule", "schedule"> {
     "int64_t":$stages,
     DefaultValuedParameter<"int64_t", "1">:$split_k,
     DefaultValuedParameter<"int64_t", "0">:$ctas,
-    DefaultValuedParameter<"int64_t", "0">:$stream_k);
+    DefaultValuedParameter<"int64_t", "0">:$stream_k,
+    DefaultValuedParameter<"int64_t", "1">:$multicast);
   let skipDefaultBuilders = 1;
   let builders = [AttrBuilder<(ins
     "Path":$path, "int64_t":$channels, "int64_t":$tokens, "int64_t":$k,
     "int64_t":$channel_warps, "int64_t":$token_warps, "int64_t":$stages,
     CArg<"int64_t", "1">:$split_k, CArg<"int64_t", "0">:$ctas,
-    CArg<"int64_t", "0">:$stream_k), [{
+    CArg<"int64_t", "0">:$stream_k, CArg<"int64_t", "1">:$multicast), [{
     return $_get($_ctxt, path, channels, tokens, k, channel_warps, token_warps,
-                 stages, split_k, ctas, stream_k);
+                 stages, split_k, ctas, stream_k, multicast);
   }]>];
   let assemblyFormat = "`<` struct(params) `>`";
   let genVerifyDecl = 1;
@@ -92,6 +98,12 @@ def FastGemm_ScheduleAttr : FastGemm_Attr<"Schedule", "schedule"> {
     /// move between whole warpgroups only, so that the producer is one then.
     bool movesRegisters() const {
       return getPath() == Path::Wgmma && getChannelWarps() > 4;
+    }
+    /// CTAs of a cluster.
+    int64_t getClusterCtas() const {
+      if (getPath() == Path::MmaSync)
+        return 1;
+      return getSplitK() * getMulticast();
     }
     /// Threads of a CTA.
     int64_t getThreads() const {

@@ -105,15 +105,20 @@ def FastGemm_BarrierWaitOp : FastGemm_Op<"barrier_wait", [
     thread. A fresh barrier's phase of parity 1 counts as ended. `nvvm` has the
     other operations on an mbarrier.
 
+    With `cluster`, arrivals may be those of other CTAs of the cluster.
+
     Example:
 
     ```mlir
     fastgemm.barrier_wait %full, %parity : !llvm.ptr<3>
+    fastgemm.barrier_wait %empty, %parity cluster : !llvm.ptr<3>
     ```
   }];
-  let arguments = (ins FastGemm_SharedPtr:$barrier, I32:$parity);
+  let arguments = (ins FastGemm_SharedPtr:$barrier, I32:$parity,
+                       UnitAttr:$cluster);
   let assemblyFormat = [{
-    $barrier `,` $parity attr-dict `:` qualified(type($barrier))
+    $barrier `,` $parity (`cluster` $cluster^)? attr-dict
+      `:` qualified(type($barrier))
   }];
 }
 

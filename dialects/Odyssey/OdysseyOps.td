@@ -189,9 +189,9 @@ def Odyssey_MatmulOp : Odyssey_Op<"matmul", [Pure, AttrSizedOperandSegments]> {
     * (C11) With `silu_mul`, `weights` have a multiple of 4 rows, and there is no
       `residual`.
     * (C12) `weights` of 8 bits have no groups.
-    * (C13) With `maxima`, the schedule is of the path `wgmma`, without `ctas` and
-      `stream_k`, `weights` have a multiple of 4 rows, and `maxima` has the
-      result's rows and `channel_warps` columns for each tile of channels.
+    * (C13) With `maxima`, the schedule is of the path `wgmma`, without `ctas`,
+      `stream_k` and `multicast`, `weights` have a multiple of 4 rows, and `maxima`
+      has the result's rows and `channel_warps` columns for each tile of channels.
     * (C14) `norm`, where given, has an element per column of the result. With it
       there are `maxima`, of rank 3, whose last size is 2, and there is no
       `silu_mul`; without it, `maxima` have rank 2.

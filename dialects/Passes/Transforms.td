@@ -231,7 +231,7 @@ def FusePrologues : Pass<"odyssey-fuse-prologues", "::mlir::ModuleOp"> {
   let summary = "let products of one token quantize it themselves";
   let description = [{
     In functions of the bucket of one token, an `odyssey.matmul` with a schedule
-    of path `wgmma` without `ctas` and `stream_k` is marked `odyssey.prologue`
+    of path `wgmma` without `ctas`, `stream_k` and `multicast` is marked `odyssey.prologue`
     where `odyssey.quantize`, `odyssey.rms_norm_quantize`,
     `odyssey.silu_mul_quantize` or `odyssey.attention_merge_quantize` makes its
     activations for it alone.

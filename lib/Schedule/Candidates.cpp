@@ -16,15 +16,15 @@ namespace {
 /// than the best that was measured (docs/schedules.md).
 constexpr double kHopeless = 1.3;
 
-using Kind = std::array<bool, 4>;
+using Kind = std::array<bool, 5>;
 
 Kind kindOf(fastgemm::ScheduleAttr s) {
   return {s.getPath() == fastgemm::Path::Wgmma, s.getSplitK() > 1,
-          s.getCtas() > 0, s.getStreamK() > 0};
+          s.getCtas() > 0, s.getStreamK() > 0, s.getMulticast() > 1};
 }
 
 /// All but the depth of the pipeline.
-std::array<int64_t, 9> shapeOf(fastgemm::ScheduleAttr s) {
+std::array<int64_t, 10> shapeOf(fastgemm::ScheduleAttr s) {
   return {static_cast<int64_t>(s.getPath()),
           s.getChannels(),
           s.getTokens(),
@@ -33,7 +33,8 @@ std::array<int64_t, 9> shapeOf(fastgemm::ScheduleAttr s) {
           s.getTokenWarps(),
           s.getSplitK(),
           s.getCtas(),
-          s.getStreamK()};
+          s.getStreamK(),
+          s.getMulticast()};
 }
 
 } // namespace
@@ -50,7 +51,7 @@ odyssey::pickCandidates(llvm::ArrayRef<RankedSchedule> ranked, int64_t count) {
     if (kinds.insert(kindOf(ranked[i].schedule)).second)
       picked.insert(i);
   }
-  std::map<std::array<int64_t, 9>, int> depths;
+  std::map<std::array<int64_t, 10>, int> depths;
   for (size_t i : picked)
     ++depths[shapeOf(ranked[i].schedule)];
   for (size_t i = 0; i < ranked.size(); ++i) {

@@ -212,6 +212,9 @@ private:
   const Calibration &calibration;
   bool wgmma;
   double sms;
+  /// CTAs that bring each other activations. They wait for each other in every
+  /// stage, which is taken to cost its barriers once more: not measured.
+  double multicast;
   CtaWork work;
   /// Tiles of outputs, and how many of them a CTA takes one after another
   /// (`ctas` and `stream_k` in the schedule), and the stages of all of them.
@@ -224,8 +227,10 @@ Grid::Grid(const TargetDescription &target, const ProductShape &shape,
     : occupancy(claimedCtas(target, schedule, shape.weights)), target(target),
       shape(shape), s(schedule), calibration(calibrationOf(target)),
       wgmma(s.getPath() == Path::Wgmma),
-      sms(static_cast<double>(target.multiprocessors)), work(workOf(shape, s)),
-      tiles(ceilDiv(shape.n, s.getChannels()) *
+      sms(static_cast<double>(target.multiprocessors)),
+      multicast(static_cast<double>(s.getMulticast())), work(workOf(shape, s)),
+      tiles(ceilDiv(shape.n, s.getChannels() * s.getMulticast()) *
+            static_cast<double>(s.getMulticast()) *
             ceilDiv(shape.tokens, s.getTokens())) {
   auto splitK = static_cast<double>(s.getSplitK());
   ctas = tiles * splitK;
@@ -264,7 +269,10 @@ Busy Grid::busyOf(double count) const {
   busy[0] = bytes * count / ctas /
             (target.memoryGbs * 1e9 * calibration.memoryEfficiency);
   busy[1] = ctaBytes / inFlight * calibration.memoryLatency;
-  busy[2] = std::max(count * ctaBytes /
+  // CTAs that share activations read them once; each takes them all.
+  double l2Bytes =
+      stages * (work.weightBytes + work.activationBytes / multicast);
+  busy[2] = std::max(count * l2Bytes /
                          (target.l2Gbs * 1e9 * calibration.l2Efficiency),
                      perSm * ctaBytes / (calibration.l2BytesPerClock * clock));
   busy[3] = perSm * stages * work.multiplyAdds / (macRate * cores) / clock;
@@ -278,7 +286,7 @@ double Grid::waveSeconds(double count, const Busy &busy) const {
   double longest = *llvm::max_element(busy);
   double sum = std::accumulate(busy.begin(), busy.end(), 0.0);
   return longest + calibration.unoverlapped * (sum - longest) +
-         stages * calibration.stageClocks / target.clock() +
+         stages * multicast * calibration.stageClocks / target.clock() +
          busiest(count) * tilesPerCta * tileSize() * calibration.writeSeconds;
 }
 
@@ -305,6 +313,9 @@ double Grid::fixedSeconds() const {
   double seconds =
       wgmma ? calibration.wgmmaLaunchSeconds : calibration.launchSeconds;
   seconds += (ceilDiv(ctas, slots) - 1) * calibration.waveSeconds;
+  // CTAs of a cluster begin and end together.
+  if (multicast > 1)
+    seconds += calibration.clusterSeconds;
   if (s.getStreamK() > 0)
     return seconds + combineSeconds();
   if (s.getSplitK() == 1)
@@ -345,7 +356,7 @@ int64_t odyssey::estimateRegisters(ScheduleAttr s,
     // A CTA begins with equal shares of all registers there are, whatever its
     // threads need: consumers get theirs from the producer.
     if (s.movesRegisters())
-      return 168;
+      return 65536 / s.getThreads() / 8 * 8;
     // Other CTAs' sums are loaded all at once, where a thread may have so many
     // registers.
     if (s.getStreamK() > 0)

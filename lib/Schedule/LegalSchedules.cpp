@@ -26,6 +26,7 @@ constexpr int64_t kMostRegisters = 232;
 struct ScheduleTile {
   Path path;
   int64_t channels, tokens, k, channelWarps, tokenWarps, stages;
+  int64_t multicast = 1;
 };
 
 /// Collects schedules that pass all constraints, and remembers which one
@@ -47,6 +48,7 @@ private:
   void add(const ScheduleTile &tile, int64_t splitK, int64_t ctas,
            int64_t streamK);
   void addMmaSyncSplits(const ScheduleTile &tile);
+  void addWgmmaTiles(const ScheduleTile &tile, int64_t tiles);
   void addWgmmaStreams(const ScheduleTile &tile, int64_t tiles, int64_t steps);
   /// Whether a tile of that many tokens makes sense: not wider than the next
   /// multiple of 8 that takes all tokens at once.
@@ -69,7 +71,8 @@ void Collector::add(const ScheduleTile &tile, int64_t splitK, int64_t ctas,
   auto quiet = [] { return InFlightDiagnostic(); };
   ScheduleAttr schedule = ScheduleAttr::getChecked(
       quiet, context, tile.path, tile.channels, tile.tokens, tile.k,
-      tile.channelWarps, tile.tokenWarps, tile.stages, splitK, ctas, streamK);
+      tile.channelWarps, tile.tokenWarps, tile.stages, splitK, ctas, streamK,
+      tile.multicast);
   if (!schedule)
     return;
   if (int64_t bytes = schedule.getSharedBytes(shape.weights);
@@ -143,26 +146,40 @@ void Collector::addWgmmaStreams(const ScheduleTile &tile, int64_t tiles,
   }
 }
 
+/// Tiles as a whole: a CTA for each, or CTAs that take tile after tile, where
+/// there are more tiles.
+void Collector::addWgmmaTiles(const ScheduleTile &tile, int64_t tiles) {
+  add(tile, /*splitK=*/1, /*ctas=*/0, /*streamK=*/0);
+  for (int64_t resident : {1, 2, 3})
+    if (resident * target.multiprocessors < tiles)
+      add(tile, /*splitK=*/1, resident * target.multiprocessors, /*streamK=*/0);
+}
+
 void Collector::addWgmma() {
   constexpr int64_t tileK = fastgemm::SwizzledAttr::kTileK;
   int64_t steps = layout::roundUp(shape.k, tileK) / tileK;
-  for (int64_t channels : {128, 256})
+  // Where activations are less of a stage than this, to share them saves little
+  // of what comes from L2.
+  constexpr int64_t multicastTokens = 64;
+  for (int64_t channels : {128, 256, 384})
     for (int64_t tokens : {8, 16, 24, 32, 48, 64, 80, 96, 112, 128, 144, 160}) {
       if (!fitsTokens(tokens))
         continue;
-      int64_t tiles = layout::roundUp(shape.n, channels) / channels *
-                      (layout::roundUp(shape.tokens, tokens) / tokens);
+      int64_t channelTiles = layout::roundUp(shape.n, channels) / channels;
+      int64_t tiles =
+          channelTiles * (layout::roundUp(shape.tokens, tokens) / tokens);
       for (int64_t stages = 2; stages <= 8; ++stages) {
         ScheduleTile tile{Path::Wgmma,   channels, tokens, tileK,
                           channels / 32, 1,        stages};
-        for (int64_t splitK : {1, 2, 3, 4, 6, 8})
+        addWgmmaTiles(tile, tiles);
+        for (int64_t splitK : {2, 3, 4, 6, 8})
           if (splitK <= steps)
             add(tile, splitK, /*ctas=*/0, /*streamK=*/0);
-        // CTAs that take tile after tile, where there are more tiles.
-        for (int64_t resident : {1, 2, 3})
-          if (resident * target.multiprocessors < tiles)
-            add(tile, /*splitK=*/1, resident * target.multiprocessors,
-                /*streamK=*/0);
+        if (tokens >= multicastTokens && channelTiles > 1) {
+          ScheduleTile sharing = tile;
+          sharing.multicast = 2;
+          addWgmmaTiles(sharing, tiles);
+        }
         // With fragments of 8 bits ptxas spills where tiles are wider.
         if (shape.weights.bits == 4 || tokens <= 128)
           addWgmmaStreams(tile, tiles, steps);

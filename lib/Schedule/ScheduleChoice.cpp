@@ -47,7 +47,7 @@ bool odyssey::canQuantizeToken(fastgemm::ScheduleAttr schedule, int64_t k,
   // A part of the token that is worth keeping; a CTA's shared memory on sm_90.
   constexpr int64_t mostBytes = 32 * 1024, sharedBytes = 227 * 1024;
   if (schedule.getPath() != fastgemm::Path::Wgmma || schedule.getCtas() > 0 ||
-      schedule.getStreamK() > 0 || k % 8 != 0)
+      schedule.getStreamK() > 0 || schedule.getMulticast() > 1 || k % 8 != 0)
     return false;
   return residentBytes(schedule, k) <= mostBytes &&
          sharedBytesWithToken(schedule, k, weights) <= sharedBytes;

@@ -65,7 +65,7 @@ struct FusePrologues : odyssey::impl::FuseProloguesBase<FusePrologues> {
     std::optional<fastgemm::ScheduleAttr> schedule = product.getSchedule();
     if (!schedule || schedule->getPath() != fastgemm::Path::Wgmma ||
         schedule->getCtas() > 0 || schedule->getStreamK() > 0 ||
-        product.getN() % 4 != 0)
+        schedule->getMulticast() > 1 || product.getN() % 4 != 0)
       return {};
     if (norm && (product.getSiluMul() || !isKnownBefore(norm, product)))
       return {};

@@ -27,8 +27,11 @@ const Op *clusterArrive(Warp &warp, const Op *op, LaneMask mask) {
 const Op *clusterWait(Warp &warp, const Op *op, LaneMask mask) {
   if (op->flags && !warp.allMeet(op, mask))
     return nullptr;
-  if (warp.cta->cluster.barrierPhase() == warp.clusterPhase)
-    return warp.block(op, LaneGroup::State::ClusterBarrier);
+  for (LaneMask left = mask; left; left &= left - 1)
+    if (warp.cta->cluster.barrierPhase() ==
+        warp.clusterPhase[__builtin_ctz(left)])
+      return warp.block(op, LaneGroup::State::ClusterBarrier);
+  warp.cta->cluster.passed(warp);
   return op + 1;
 }
 

@@ -196,7 +196,7 @@ void Cta::reset(Dim3 newId, Dim3 clusterId) {
     warp->bulkGroups = {};
     warp->multiplies.clear();
     warp->multiplyGroups = 0;
-    warp->clusterPhase = 0;
+    warp->clusterPhase = {};
     warp->randomState = launch.options->seed ^
                         (uint64_t(id.x) << 40 | uint64_t(id.y) << 20 | id.z) ^
                         (uint64_t(warp->index) << 56);
@@ -277,13 +277,26 @@ void Cluster::reset(uint64_t index) {
   order = warps;
   phase = 0;
   arrived.assign(warps.size(), 0);
+  clock.clear();
+  completedClock.clear();
 }
 
 void Cluster::arrive(Warp &warp, LaneMask lanes) {
   size_t index = warp.cta->rank * warp.cta->warps.size() + warp.index;
   arrived[index] |= lanes;
-  warp.clusterPhase = phase;
+  for (unsigned lane = 0; lane < kWarpLanes; ++lane)
+    if (lanes >> lane & 1)
+      warp.clusterPhase[lane] = phase;
+  if (warp.cta->hazards)
+    HazardChecker::release(warp, clock);
   lanesExited();
+}
+
+void Cluster::passed(const Warp &warp) const {
+  if (!warp.cta->hazards)
+    return;
+  HazardChecker::acquire(warp, completedClock);
+  HazardChecker::warpSynchronized(warp);
 }
 
 void Cluster::lanesExited() {
@@ -297,9 +310,7 @@ void Cluster::lanesExited() {
     return;
   ++phase;
   arrived.assign(warps.size(), 0);
-  for (auto &cta : ctas)
-    if (cta->hazards)
-      cta->hazards->clusterCompleted();
+  completedClock = std::exchange(clock, {});
   for (Warp *warp : warps)
     warp->wake(LaneGroup::State::ClusterBarrier, 0);
 }

@@ -6,35 +6,59 @@
 
 namespace odyssey::runtime::emulator {
 
-HazardChecker::HazardChecker(Cta &cta) : cta(cta) { reset(); }
+HazardChecker::HazardChecker(Cta &cta) : cta(cta) {
+  const Dim3 &size = cta.launch.cluster;
+  size_t ctas = size_t(size.x) * size.y * size.z;
+  warpCount = ctas * cta.warps.size();
+  places = warpCount + ctas;
+  reset();
+}
 
 void HazardChecker::reset() {
-  size_t warps = cta.warps.size();
-  proxy = static_cast<uint8_t>(warps);
+  proxy = static_cast<uint16_t>(warpCount + cta.rank);
   proxyClock = 0;
   tick = 0;
+  hasEnded = false;
   bytes.assign(cta.launch.sharedBytes, Byte());
   WarpClock ignorant;
-  ignorant.known.assign(warps + 1, 0);
-  ignorant.knownAtFence.assign(warps + 1, 0);
-  clocks.assign(warps, ignorant);
-  for (size_t w = 0; w < warps; ++w)
-    clocks[w].known[w] = 1;
+  ignorant.known.assign(places, 0);
+  ignorant.knownAtFence.assign(places, 0);
+  clocks.assign(cta.warps.size(), ignorant);
+  for (size_t w = 0; w < clocks.size(); ++w)
+    clocks[w].known[cta.rank * clocks.size() + w] = 1;
   for (SyncClock &barrier : barriers)
-    barrier.assign(warps + 1, 0);
+    barrier.assign(places, 0);
+  visitors.clear();
   readClocks.clear();
   freeReaders.clear();
 }
 
+const Warp *HazardChecker::warpAt(uint32_t place) const {
+  if (place >= warpCount)
+    return nullptr;
+  size_t perCta = cta.warps.size();
+  return cta.cluster.ctas[place / perCta]->warps[place % perCta].get();
+}
+
+std::string HazardChecker::nameOf(uint32_t place) const {
+  const Warp *warp = warpAt(place);
+  if (!warp)
+    return "an asynchronous copy";
+  std::string name = "warp " + std::to_string(warp->index);
+  if (warp->cta != &cta)
+    name += " of CTA " + std::to_string(warp->cta->rank);
+  return name;
+}
+
 HazardChecker::Stamp HazardChecker::now(const Warp &warp, const Op *op,
-                                        unsigned lane) const {
-  const WarpClock &clock = clocks[warp.index];
+                                        unsigned lane) {
+  const WarpClock &clock = of(warp);
   Stamp stamp;
-  stamp.clock = clock.known[warp.index];
+  stamp.clock = clockOf(warp);
   stamp.epoch = clock.epoch;
   stamp.source = op->source;
-  stamp.tick = ++tick;
-  stamp.warp = static_cast<uint8_t>(warp.index);
+  stamp.tick = ++warp.cta->hazards->tick;
+  stamp.warp = static_cast<uint16_t>(placeOf(warp));
   stamp.lane = static_cast<uint8_t>(lane);
   stamp.valid = true;
   stamp.atomic = (op->flags & kSynchronizing) != 0;
@@ -42,9 +66,9 @@ HazardChecker::Stamp HazardChecker::now(const Warp &warp, const Op *op,
 }
 
 bool HazardChecker::ordered(const Stamp &stamp, const Warp &warp,
-                            unsigned lane) const {
-  const WarpClock &clock = clocks[warp.index];
-  if (stamp.warp != warp.index)
+                            unsigned lane) {
+  const WarpClock &clock = of(warp);
+  if (stamp.warp != placeOf(warp))
     return clock.known[stamp.warp] >= stamp.clock;
   return stamp.lane == lane || stamp.epoch < clock.epoch;
 }
@@ -57,9 +81,10 @@ bool HazardChecker::race(Warp &warp, const Op *op, unsigned lane,
       op, static_cast<int>(lane),
       std::string("shared memory race: ") + what + " of the byte at " +
           std::to_string(kSharedBase + offset) + " has no order to the " +
-          before + " by warp " + std::to_string(other.warp) +
-          (other.lane == kSeveral ? std::string()
-                                  : " lane " + std::to_string(other.lane)) +
+          before + " by " + nameOf(other.warp) +
+          (other.lane == kSeveral || !warpAt(other.warp)
+               ? std::string()
+               : " lane " + std::to_string(other.lane)) +
           " in line " + std::to_string(source.line) + " '" + source.text + "'");
   return false;
 }
@@ -68,12 +93,12 @@ void HazardChecker::noteRead(Byte &byte, const Stamp &stamp) {
   Stamp &last = byte.read;
   if (last.valid && last.warp != stamp.warp && !byte.readers) {
     if (freeReaders.empty()) {
-      readClocks.emplace_back(cta.warps.size() + 1, 0);
+      readClocks.emplace_back(places, 0);
       byte.readers = static_cast<uint32_t>(readClocks.size());
     } else {
       byte.readers = freeReaders.back();
       freeReaders.pop_back();
-      readClocks[byte.readers - 1].assign(cta.warps.size() + 1, 0);
+      readClocks[byte.readers - 1].assign(places, 0);
     }
     readClocks[byte.readers - 1][last.warp] = last.clock;
   }
@@ -108,8 +133,8 @@ bool HazardChecker::checkByte(Warp &warp, const Op *op, unsigned lane,
                    std::to_string(kSharedBase + offset) +
                    ", which an asynchronous copy still has to write (issued in "
                    "line " +
-                   std::to_string(source.line) + " by warp " +
-                   std::to_string(byte.write.warp) + ", not waited for)");
+                   std::to_string(source.line) + " by " +
+                   nameOf(byte.write.warp) + ", not waited for)");
     return false;
   }
   if (kind != AccessKind::Write && !byte.write.valid) {
@@ -136,7 +161,7 @@ bool HazardChecker::checkByte(Warp &warp, const Op *op, unsigned lane,
   const Stamp &write = byte.write;
   // Lanes of one warp that write the same place leave one of the values there;
   // that is allowed.
-  bool sameWarpWrites = writes && write.warp == warp.index;
+  bool sameWarpWrites = writes && write.warp == placeOf(warp);
   if (write.valid && !(atomic && write.atomic) && !sameWarpWrites &&
       !ordered(write, warp, lane))
     return race(warp, op, lane, offset, what, write, "write");
@@ -148,10 +173,10 @@ bool HazardChecker::checkByte(Warp &warp, const Op *op, unsigned lane,
   if (byte.readers && !atomic) {
     const SyncClock &readers = readClocks[byte.readers - 1];
     for (size_t w = 0; w < readers.size(); ++w) {
-      if (w == warp.index || readers[w] <= clocks[warp.index].known[w])
+      if (w == placeOf(warp) || readers[w] <= of(warp).known[w])
         continue;
       Stamp other = read;
-      other.warp = static_cast<uint8_t>(w);
+      other.warp = static_cast<uint16_t>(w);
       other.lane = kSeveral;
       return race(warp, op, lane, offset, what, other, "read");
     }
@@ -162,7 +187,13 @@ bool HazardChecker::checkByte(Warp &warp, const Op *op, unsigned lane,
 bool HazardChecker::shared(Warp &warp, const Op *op, unsigned lane, Cta &owner,
                            uint64_t offset, unsigned count, AccessKind kind) {
   if (&owner != &cta)
-    return owner.hazards->remote(warp, op, lane, offset, count, kind);
+    return owner.hazards->reached(warp, op, lane) &&
+           owner.hazards->shared(warp, op, lane, offset, count, kind);
+  return shared(warp, op, lane, offset, count, kind);
+}
+
+bool HazardChecker::shared(Warp &warp, const Op *op, unsigned lane,
+                           uint64_t offset, unsigned count, AccessKind kind) {
   Stamp stamp = now(warp, op, lane);
   stamp.atomic |= kind == AccessKind::Atomic;
   for (uint64_t i = offset; i < offset + count; ++i) {
@@ -176,23 +207,40 @@ bool HazardChecker::shared(Warp &warp, const Op *op, unsigned lane, Cta &owner,
   return true;
 }
 
-/// Another CTA of the cluster. Its warps have no clock here, so only what the
-/// bytes are is checked, not the order.
-bool HazardChecker::remote(Warp &warp, const Op *op, unsigned lane,
-                           uint64_t offset, unsigned count, AccessKind kind) {
-  for (uint64_t i = offset; i < offset + count; ++i) {
-    Byte &byte = bytes[i];
-    if (byte.pending || (kind != AccessKind::Write && !byte.write.valid)) {
-      warp.fault(op, static_cast<int>(lane),
-                 "access to the shared byte at " +
-                     std::to_string(kSharedBase + i) +
-                     " of another CTA, which nobody has written");
-      return false;
-    }
-    if (kind != AccessKind::Read) {
-      noteWrite(byte, Stamp());
-      byte.write.valid = true;
-    }
+bool HazardChecker::reached(Warp &warp, const Op *op, unsigned lane) {
+  const SyncClock &known = of(warp).known;
+  size_t first = cta.rank * cta.warps.size();
+  bool hasStarted =
+      std::any_of(known.begin() + static_cast<ptrdiff_t>(first),
+                  known.begin() + static_cast<ptrdiff_t>(first + clocks.size()),
+                  [](uint32_t clock) { return clock > 0; });
+  if (!hasStarted || hasEnded) {
+    warp.fault(op, static_cast<int>(lane),
+               "access to the shared memory of CTA " +
+                   std::to_string(cta.rank) + " of the cluster, which " +
+                   (hasEnded ? "has ended" : "need not have started"));
+    return false;
+  }
+  visitors[placeOf(warp)] = {clockOf(warp), op->source};
+  return true;
+}
+
+bool HazardChecker::ended(Warp &warp, const Op *op) {
+  hasEnded = true;
+  for (const auto &[place, visit] : visitors) {
+    auto [clock, line] = visit;
+    if (std::any_of(clocks.begin(), clocks.end(),
+                    [&, place = place, clock = clock](const WarpClock &own) {
+                      return own.known[place] >= clock;
+                    }))
+      continue;
+    const Source &source = warp.program->sources[line];
+    warp.fault(op, -1,
+               "the CTA ends without order to the access to its shared memory "
+               "by " +
+                   nameOf(place) + " of the cluster in line " +
+                   std::to_string(source.line) + " '" + source.text + "'");
+    return false;
   }
   return true;
 }
@@ -242,17 +290,17 @@ void HazardChecker::copyCompleted(Warp &warp, const PendingCopy &copy,
 }
 
 void HazardChecker::release(const Warp &warp, SyncClock &clock) {
-  SyncClock &known = clocks[warp.index].known;
+  SyncClock &known = of(warp).known;
   clock.resize(known.size(), 0);
   for (size_t w = 0; w < known.size(); ++w)
     clock[w] = std::max(clock[w], known[w]);
-  ++known[warp.index];
+  ++known[placeOf(warp)];
 }
 
 void HazardChecker::acquire(const Warp &warp, const SyncClock &clock) {
-  SyncClock &known = clocks[warp.index].known;
+  SyncClock &known = of(warp).known;
   for (size_t w = 0; w < clock.size(); ++w)
-    if (w != warp.index)
+    if (w != placeOf(warp))
       known[w] = std::max(known[w], clock[w]);
 }
 
@@ -269,28 +317,17 @@ void HazardChecker::completed(unsigned barrier) {
         warpSynchronized(*warp);
         break;
       }
-  barriers[barrier].assign(cta.warps.size() + 1, 0);
-}
-
-void HazardChecker::clusterCompleted() {
-  SyncClock all;
-  for (auto &warp : cta.warps)
-    release(*warp, all);
-  for (auto &warp : cta.warps) {
-    acquire(*warp, all);
-    warpSynchronized(*warp);
-  }
+  barriers[barrier].assign(places, 0);
 }
 
 bool HazardChecker::bulkIssued(Warp &warp, unsigned lane,
                                const BulkCopy &copy) {
-  bool local = warp.cta == &cta;
-  Stamp stamp;
-  if (local)
-    stamp = now(warp, copy.op, lane);
+  if (warp.cta != &cta && !reached(warp, copy.op, lane))
+    return false;
+  Stamp stamp = now(warp, copy.op, lane);
   for (uint32_t i = 0; i < copy.bytes; ++i) {
     uint64_t offset = copy.destination + i;
-    if (local && !checkByte(warp, copy.op, lane, offset, AccessKind::Write))
+    if (!checkByte(warp, copy.op, lane, offset, AccessKind::Write))
       return false;
     noteWrite(bytes[offset], stamp);
     bytes[offset].pending = true;
@@ -309,15 +346,15 @@ void HazardChecker::bulkLanded(const BulkCopy &copy, SyncClock &clock) {
     byte.pending = false;
     byte.write = stamp;
   }
-  clock.resize(cta.warps.size() + 1, 0);
+  clock.resize(places, 0);
   clock[proxy] = proxyClock;
 }
 
 bool HazardChecker::fenced(const Stamp &write, const Warp &warp) const {
-  if (write.warp == proxy || clocks[write.warp].fenceTick > write.tick)
+  const Warp *writer = warpAt(write.warp);
+  if (!writer || of(*writer).fenceTick > write.tick)
     return true;
-  return write.warp != warp.index &&
-         clocks[warp.index].knownAtFence[write.warp] >= write.clock;
+  return writer != &warp && of(warp).knownAtFence[write.warp] >= write.clock;
 }
 
 bool HazardChecker::asyncRead(Warp &warp, const Op *op, unsigned lane,
@@ -351,13 +388,11 @@ void HazardChecker::asyncReadDone(Warp &warp, const Op *op, uint64_t offset,
 }
 
 void HazardChecker::proxyFence(const Warp &warp) {
-  WarpClock &clock = clocks[warp.index];
+  WarpClock &clock = of(warp);
   clock.knownAtFence = clock.known;
   clock.fenceTick = ++tick;
 }
 
-void HazardChecker::warpSynchronized(const Warp &warp) {
-  ++clocks[warp.index].epoch;
-}
+void HazardChecker::warpSynchronized(const Warp &warp) { ++of(warp).epoch; }
 
 } // namespace odyssey::runtime::emulator

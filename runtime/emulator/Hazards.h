@@ -1,17 +1,21 @@
 //===- Hazards.h - Checks of what no GPU gives a meaning to -----*- C++ -*-===//
 //
 // For each byte of a CTA's shared memory the checker remembers who wrote and
-// read it last, and for each warp what it knows of the others: a vector clock.
-// A warp's own clock advances when it releases something (it arrives at a
-// barrier); waiting for a barrier takes over the clocks of all who arrived.
-// Two accesses are a race when they come from different threads, one is a
-// write, and the second one's warp has not heard of the first.
+// read it last, and for each warp what it knows of the others of its cluster: a
+// vector clock. A warp's own clock advances when it releases something (it
+// arrives at a barrier); waiting for a barrier takes over the clocks of all who
+// arrived. Two accesses are a race when they come from different threads, one
+// is a write, and the second one's warp has not heard of the first.
 //
 // Inside a warp the same holds with bar.warp.sync: lanes run in no known order
 // between two of those.
 //
-// What is not seen: races between CTAs, through global memory, and order that
-// comes from atomics alone.
+// Another CTA's shared memory exists from its start to its end: an access to it
+// has to come after something that this CTA has done, and its end after the
+// access.
+//
+// What is not seen: races through global memory, and order that comes from
+// atomics alone.
 //
 //===----------------------------------------------------------------------===//
 
@@ -20,9 +24,12 @@
 
 #include "MemoryOps.h"
 
+#include <map>
+
 namespace odyssey::runtime::emulator {
 
-/// What arrivers hand over to those who wait: a clock for each warp.
+/// What arrivers hand over to those who wait: a clock for each warp of the
+/// cluster, CTA by CTA, then one for each CTA's asynchronous proxy.
 using SyncClock = std::vector<uint32_t>;
 
 class HazardChecker {
@@ -55,22 +62,32 @@ public:
   void asyncReadDone(Warp &warp, const Op *op, uint64_t offset, unsigned bytes);
   void proxyFence(const Warp &warp);
 
-  /// A warp's own clock, and whether `warp` has heard of another one's.
-  uint32_t clockOf(const Warp &warp) const {
-    return clocks[warp.index].known[warp.index];
+  /// A warp's place in clocks, its own clock, and whether `warp` has heard of
+  /// that of the one at another place.
+  static uint32_t placeOf(const Warp &warp) {
+    return static_cast<uint32_t>(warp.cta->rank * warp.cta->warps.size() +
+                                 warp.index);
   }
-  bool knows(const Warp &warp, uint32_t other, uint32_t clock) const {
-    return clocks[warp.index].known[other] >= clock;
+  static uint32_t clockOf(const Warp &warp) {
+    return of(warp).known[placeOf(warp)];
   }
+  static bool knows(const Warp &warp, uint32_t place, uint32_t clock) {
+    return of(warp).known[place] >= clock;
+  }
+  /// "warp 3", or, of another CTA than this one, "warp 3 of CTA 1".
+  std::string nameOf(uint32_t place) const;
 
-  void release(const Warp &warp, SyncClock &clock);
-  void acquire(const Warp &warp, const SyncClock &clock);
+  static void release(const Warp &warp, SyncClock &clock);
+  static void acquire(const Warp &warp, const SyncClock &clock);
+  /// `warp`, of another CTA, reaches for this one's shared memory. False after
+  /// a fault.
+  bool reached(Warp &warp, const Op *op, unsigned lane);
+  /// The CTA's last thread ends. False after a fault.
+  bool ended(Warp &warp, const Op *op);
   void arrived(unsigned barrier, const Warp &warp);
   /// Those who sleep at the barrier take over what the arrivers knew.
   void completed(unsigned barrier);
-  /// All warps of the CTA (and of its cluster) have arrived at barrier.cluster.
-  void clusterCompleted();
-  void warpSynchronized(const Warp &warp);
+  static void warpSynchronized(const Warp &warp);
 
 private:
   /// Who accessed a byte, and when.
@@ -80,11 +97,12 @@ private:
     uint32_t source = 0;
     /// Number of the access among all of the CTA.
     uint32_t tick = 0;
-    uint8_t warp = 0;
+    /// The warp's place in clocks.
+    uint16_t warp = 0;
     /// kSeveral if more than one lane did so in the same epoch.
     uint8_t lane = 0;
-    bool valid = false;
-    bool atomic = false;
+    bool valid : 1 = false;
+    bool atomic : 1 = false;
   };
   static constexpr uint8_t kSeveral = 0xFF;
 
@@ -98,7 +116,6 @@ private:
   };
 
   struct WarpClock {
-    /// For each warp, and last for the asynchronous proxy.
     SyncClock known;
     uint32_t epoch = 1;
     /// At the last fence.proxy.async: what the warp knew, and the tick.
@@ -106,15 +123,21 @@ private:
     uint32_t fenceTick = 0;
   };
 
-  Stamp now(const Warp &warp, const Op *op, unsigned lane) const;
+  static WarpClock &of(const Warp &warp) {
+    return warp.cta->hazards->clocks[warp.index];
+  }
+  /// The warp at a place in clocks; null for an asynchronous proxy.
+  const Warp *warpAt(uint32_t place) const;
+  static Stamp now(const Warp &warp, const Op *op, unsigned lane);
   /// Whether what `stamp` says came before anything that `warp` does now.
-  bool ordered(const Stamp &stamp, const Warp &warp, unsigned lane) const;
+  static bool ordered(const Stamp &stamp, const Warp &warp, unsigned lane);
+  /// The same, to this CTA's shared memory.
+  bool shared(Warp &warp, const Op *op, unsigned lane, uint64_t offset,
+              unsigned bytes, AccessKind kind);
   bool checkByte(Warp &warp, const Op *op, unsigned lane, uint64_t offset,
                  AccessKind kind);
   bool race(Warp &warp, const Op *op, unsigned lane, uint64_t offset,
             const char *what, const Stamp &other, const char *before);
-  bool remote(Warp &warp, const Op *op, unsigned lane, uint64_t offset,
-              unsigned bytes, AccessKind kind);
   void noteRead(Byte &byte, const Stamp &stamp);
   void noteWrite(Byte &byte, const Stamp &stamp);
 
@@ -122,12 +145,18 @@ private:
   bool fenced(const Stamp &write, const Warp &warp) const;
 
   Cta &cta;
-  /// The asynchronous proxy's place in a clock.
-  uint8_t proxy = 0;
+  /// Warps of the cluster, and places in a clock.
+  size_t warpCount, places;
+  /// The place of this CTA's asynchronous proxy.
+  uint16_t proxy = 0;
   uint32_t proxyClock = 0;
-  mutable uint32_t tick = 0;
+  uint32_t tick = 0;
+  bool hasEnded = false;
   std::vector<Byte> bytes;
+  /// Of this CTA's warps.
   std::vector<WarpClock> clocks;
+  /// Warps of other CTAs that reached here last: when, and the line.
+  std::map<uint32_t, std::pair<uint32_t, uint32_t>> visitors;
   std::array<SyncClock, kNamedBarriers> barriers;
   std::vector<SyncClock> readClocks;
   std::vector<uint32_t> freeReaders;

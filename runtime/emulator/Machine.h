@@ -131,7 +131,7 @@ struct Mbarrier {
   uint64_t phase = 0;
   /// What arrivals of this phase, and of the completed ones, released.
   std::vector<uint32_t> clock, completedClock;
-  /// The warp that initialised it, and its clock then (see Hazards.h).
+  /// The place of the warp that initialised it, and its clock then (Hazards.h).
   uint32_t initWarp = 0, initClock = 0;
 };
 
@@ -237,8 +237,8 @@ public:
   std::vector<PendingMultiply> multiplies;
   uint32_t multiplyGroups = 0;
   RegisterFlow registerFlow;
-  /// Generation of the cluster's barrier that this warp arrived in.
-  uint64_t clusterPhase = 0;
+  /// Generation of the cluster's barrier that each lane arrived in.
+  std::array<uint64_t, kWarpLanes> clusterPhase = {};
 
   /// Allocations that memory operations used last, by operation.
   static constexpr unsigned kCacheSlots = 64;
@@ -328,6 +328,8 @@ public:
   /// Completes the barrier if it only waited for lanes that have exited.
   void lanesExited();
   uint64_t barrierPhase() const { return phase; }
+  /// barrier.cluster: `warp` goes on behind the last completed phase.
+  void passed(const Warp &warp) const;
 
   Launch &launch;
   std::vector<std::unique_ptr<Cta>> ctas;
@@ -338,6 +340,9 @@ private:
   uint64_t phase = 0;
   /// For each warp of `warps` the lanes that arrived at the barrier.
   std::vector<LaneMask> arrived;
+  /// What arrivals of this phase, and of the completed one, released (see
+  /// Hazards.h).
+  std::vector<uint32_t> clock, completedClock;
   std::vector<Warp *> warps;
 
   std::vector<Warp *> order;

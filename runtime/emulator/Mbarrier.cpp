@@ -75,13 +75,12 @@ Mbarrier *findMbarrier(Warp &warp, const Op *op, unsigned lane,
   }
   Mbarrier &mbarrier = found->second;
   const HazardChecker *hazards = warp.cta->hazards.get();
-  if (hazards && warp.cta == place.owner && mbarrier.initWarp != warp.index &&
-      !hazards->knows(warp, mbarrier.initWarp, mbarrier.initClock)) {
+  if (hazards && mbarrier.initWarp != HazardChecker::placeOf(warp) &&
+      !HazardChecker::knows(warp, mbarrier.initWarp, mbarrier.initClock)) {
     warp.fault(op, static_cast<int>(lane),
                placeText(place) +
-                   " is used with no order to its "
-                   "initialisation by warp " +
-                   std::to_string(mbarrier.initWarp));
+                   " is used with no order to its initialisation by " +
+                   hazards->nameOf(mbarrier.initWarp));
     return nullptr;
   }
   return &mbarrier;
@@ -100,8 +99,12 @@ bool arriveAt(Warp &warp, const Op *op, unsigned lane, const SharedPlace &place,
     return false;
   }
   mbarrier->pending -= count;
-  if (warp.cta == place.owner && warp.cta->hazards)
-    warp.cta->hazards->release(warp, mbarrier->clock);
+  if (warp.cta->hazards) {
+    if (warp.cta != place.owner &&
+        !place.owner->hazards->reached(warp, op, lane))
+      return false;
+    HazardChecker::release(warp, mbarrier->clock);
+  }
   completePhase(*place.owner, *mbarrier);
   return true;
 }
@@ -194,9 +197,9 @@ const Op *initHandler(Warp &warp, const Op *op, LaneMask mask) {
         }
         Mbarrier mbarrier;
         mbarrier.expected = mbarrier.pending = count[lane];
-        mbarrier.initWarp = warp.index;
+        mbarrier.initWarp = HazardChecker::placeOf(warp);
         if (warp.cta->hazards)
-          mbarrier.initClock = warp.cta->hazards->clockOf(warp);
+          mbarrier.initClock = HazardChecker::clockOf(warp);
         place.owner->mbarriers[place.offset] = mbarrier;
         return true;
       });
@@ -262,7 +265,7 @@ const Op *waitHandler(Warp &warp, const Op *op, LaneMask mask) {
           return true;
         ready |= 1u << lane;
         if (warp.cta->hazards)
-          warp.cta->hazards->acquire(warp, mbarrier->completedClock);
+          HazardChecker::acquire(warp, mbarrier->completedClock);
         return true;
       });
   if (!next)

@@ -8,6 +8,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Hazards.h"
 #include "Machine.h"
 
 #include <algorithm>
@@ -70,6 +71,10 @@ const Op *Warp::exit(const Op *op, LaneMask lanes) {
   if (!group().mask)
     groups.erase(groups.begin() + static_cast<ptrdiff_t>(current));
   wake(LaneGroup::State::WarpSync, 0);
+  bool ends = std::all_of(cta->warps.begin(), cta->warps.end(),
+                          [](const auto &warp) { return !warp->live; });
+  if (ends && cta->hazards && !cta->hazards->ended(*this, op))
+    return nullptr;
   cta->lanesExited();
   return nullptr;
 }

@@ -193,16 +193,21 @@ struct BarrierWaitPattern : OpConversionPattern<fastgemm::BarrierWaitOp> {
   LogicalResult
   matchAndRewrite(fastgemm::BarrierWaitOp op, OpAdaptor adaptor,
                   ConversionPatternRewriter &rewriter) const override {
+    // Without a scope, what other threads of the CTA have released is seen.
+    StringRef scope = op.getCluster() ? ".acquire.cluster" : "";
+    std::string text = ("{\n"
+                        ".reg .pred ended;\n"
+                        "WAIT:\n"
+                        "mbarrier.try_wait.parity" +
+                        scope +
+                        ".shared::cta.b64 ended, [$0], $1;\n"
+                        "@ended bra DONE;\n"
+                        "bra WAIT;\n"
+                        "DONE:\n"
+                        "}")
+                           .str();
     inlinePtx(rewriter, op.getLoc(), 0,
-              {adaptor.getBarrier(), adaptor.getParity()},
-              "{\n"
-              ".reg .pred ended;\n"
-              "WAIT:\n"
-              "mbarrier.try_wait.parity.shared::cta.b64 ended, [$0], $1;\n"
-              "@ended bra DONE;\n"
-              "bra WAIT;\n"
-              "DONE:\n"
-              "}",
+              {adaptor.getBarrier(), adaptor.getParity()}, text,
               "r,r,~{memory}");
     rewriter.eraseOp(op);
     return success();

@@ -2,7 +2,7 @@
 //
 // Y^T = W X^T on Hopper. One thread, the producer, brings tiles of packed
 // weights and of swizzled activations to a ring of stages in shared memory,
-// with 1-D bulk copies that report to mbarriers. One or two consumer
+// with 1-D bulk copies that report to mbarriers. One to three consumer
 // warpgroups, of 128 channels each, read their weights into registers, unpack
 // them there and multiply with wgmma, A from registers and B from shared
 // memory.
@@ -36,6 +36,11 @@
 // turn, through distributed shared memory. That one adds what the same thread
 // of all CTAs has sent, and stores: sums of integers, exact in any order.
 //
+// With multicast, the CTAs of a cluster have the same tokens and neighbouring
+// channels, and walk over them and K in step: each brings a part of every tile
+// of activations, to all of them. A stage is full when all parts and the CTA's
+// own weights have come, and empty when the consumers of all CTAs have left it.
+//
 // With stream_k (WgmmaStreamK.cpp), CTAs share the stages of all tiles equally,
 // and meet in global memory.
 //
@@ -59,9 +64,13 @@ using namespace odyssey::conversion::wgmma;
 
 /// CTAs of neighbouring tokens that share weights through the L2 cache.
 static constexpr int64_t kTokenTilesTogether = 16;
-/// Registers of a thread while a CTA of 2 consumer warpgroups and one producer
-/// runs: 128 x 40 + 256 x 232 is what 384 threads have.
-static constexpr int32_t kProducerRegisters = 40, kConsumerRegisters = 232;
+/// Registers of a thread while a CTA of 2 or 3 consumer warpgroups and one of
+/// the producer runs: 128 x 40 + 256 x 232 is what 384 threads have, and 128 x
+/// 40 + 384 x 152 less than what 512 threads have.
+static constexpr int32_t kProducerRegisters = 40;
+static int32_t consumerRegisters(int64_t groups) {
+  return groups == 2 ? 232 : 152;
+}
 
 //===----------------------------------------------------------------------===//
 // Barriers and copies
@@ -71,27 +80,32 @@ void WgmmaEmitter::initializeBarriers() {
   k.ifThen(k.threadIndex() == 0, [&] {
     for (int64_t stage = 0; stage < shape.stages; ++stage) {
       Val slot = k.constant(stage);
-      // The producer arrives at `full`, every consumer warp at `empty`.
+      // The producer arrives at `full`, every consumer warp that reads its
+      // activations at `empty`.
       k.create<NVVM::MBarrierInitOp>(fullBarrier(slot).value,
                                      k.constant(1).value, Value());
       k.create<NVVM::MBarrierInitOp>(
           emptyBarrier(slot).value,
-          k.constant(shape.schedule.getChannelWarps()).value, Value());
+          k.constant(shape.schedule.getChannelWarps() * shape.multicast).value,
+          Value());
     }
     k.create<NVVM::FenceMbarrierInitOp>();
   });
-  k.barrier();
-  // Nobody may write to the exchange of a CTA that has not started. Consumers
-  // wait for it when they come to that.
-  if (shape.splitK > 1)
+  // Nobody may write to a CTA that has not started, or arrive at its barriers.
+  // With split_k, consumers wait for it when they come to the exchange.
+  if (shape.multicast == 1)
+    k.barrier();
+  if (shape.schedule.getClusterCtas() > 1)
     k.create<NVVM::ClusterArriveOp>(k.getUnitAttr());
+  if (shape.multicast > 1)
+    k.create<NVVM::ClusterWaitOp>(k.getUnitAttr());
 }
 
 void WgmmaEmitter::bulkCopy(Val destination, Val source, int64_t bytes,
-                            Val barrier, Val policy) {
+                            Val barrier, Val policy, Val receivers) {
   k.create<NVVM::CpAsyncBulkGlobalToSharedClusterOp>(
       destination.value, source.value, barrier.value, k.constant(bytes).value,
-      Value(), policy.value);
+      receivers.value, policy.value);
 }
 
 //===----------------------------------------------------------------------===//
@@ -110,12 +124,15 @@ RingPosition WgmmaEmitter::next(const RingPosition &position) {
 /// the next channels: CTAs that run at one time then share both.
 OutputTile WgmmaEmitter::tileOf(Val index) {
   Val tokenTiles = tokenTileCount();
-  Val perBand = k.constant(kTokenTilesTogether * shape.channelTiles);
+  Val perBand = k.constant(kTokenTilesTogether * shape.channelClusters);
   Val band = index / perBand;
   Val first = band * kTokenTilesTogether;
   Val height = k.min(tokenTiles - first, k.constant(kTokenTilesTogether));
   Val inBand = index - band * perBand;
-  return {inBand / height, first + inBand % height};
+  Val channels = inBand / height;
+  if (shape.multicast > 1)
+    channels = channels * shape.multicast + rank;
+  return {channels, first + inBand % height};
 }
 
 void WgmmaEmitter::forEachTile(
@@ -125,9 +142,11 @@ void WgmmaEmitter::forEachTile(
     body(tileOfCta(), start);
     return;
   }
-  Val tiles = tokenTileCount() * shape.channelTiles;
+  // Of all CTAs of a cluster together.
+  Val tiles = tokenTileCount() * shape.channelClusters;
   Val ctas = k.val(k.create<NVVM::GridDimXOp>(k.i32()));
-  k.loop(k.blockIndex(0), tiles, ctas, {start.slot, start.parity},
+  k.loop(k.blockIndex(0) / shape.multicast, tiles, ctas / shape.multicast,
+         {start.slot, start.parity},
          [&](Val index, ArrayRef<Val> carried) -> SmallVector<Val> {
            RingPosition end = body(tileOf(index), {carried[0], carried[1]});
            return {end.slot, end.parity};
@@ -203,26 +222,39 @@ void WgmmaEmitter::bringActivations(const OutputTile &tile, Val kTile,
                                     Val slot) {
   Val source = k.row(activations, tile.tokens * shape.kTiles + kTile,
                      shape.activationBytes);
-  bulkCopy(k.offset(k.shared(), slot * shape.stageBytes), source,
-           shape.activationBytes, fullBarrier(slot), Val());
+  Val stage = k.offset(k.shared(), slot * shape.stageBytes);
+  if (shape.multicast == 1) {
+    bulkCopy(stage, source, shape.activationBytes, fullBarrier(slot), Val());
+    return;
+  }
+  int64_t bytes = shape.activationBytes / shape.multicast;
+  Val part = rank * bytes;
+  Val destination = k.val(k.create<LLVM::AddrSpaceCastOp>(
+      clusterPointer(), k.offset(stage, part).value));
+  Val everyCta =
+      k.constant((int64_t(1) << shape.multicast) - 1, k.getI16Type());
+  bulkCopy(destination, k.offset(source, part), bytes, fullBarrier(slot), Val(),
+           everyCta);
 }
 
 RingPosition WgmmaEmitter::bringStages(const OutputTile &tile, Val first,
                                        Val last, const RingPosition &start,
                                        Val policy) {
-  SmallVector<Val> end = k.loop(
-      first, last, k.constant(1), {start.slot, start.parity},
-      [&](Val kTile, ArrayRef<Val> carried) -> SmallVector<Val> {
-        RingPosition position = {carried[0], carried[1]};
-        // In the first round nobody has to leave the stage: parity 1 has ended.
-        k.create<fastgemm::BarrierWaitOp>(emptyBarrier(position.slot).value,
-                                          (position.parity ^ 1).value);
-        bringWeights(tile, kTile, position.slot, policy);
-        if (!shape.producer)
-          bringActivations(tile, kTile, position.slot);
-        RingPosition following = next(position);
-        return {following.slot, following.parity};
-      });
+  SmallVector<Val> end =
+      k.loop(first, last, k.constant(1), {start.slot, start.parity},
+             [&](Val kTile, ArrayRef<Val> carried) -> SmallVector<Val> {
+               RingPosition position = {carried[0], carried[1]};
+               // In the first round nobody has to leave the stage: parity 1 has
+               // ended.
+               k.create<fastgemm::BarrierWaitOp>(
+                   emptyBarrier(position.slot).value,
+                   (position.parity ^ 1).value, shape.multicast > 1);
+               bringWeights(tile, kTile, position.slot, policy);
+               if (!shape.producer)
+                 bringActivations(tile, kTile, position.slot);
+               RingPosition following = next(position);
+               return {following.slot, following.parity};
+             });
   return {end[0], end[1]};
 }
 
@@ -277,7 +309,7 @@ void WgmmaEmitter::produce() {
 void WgmmaEmitter::emit() {
   warp = k.warpIndex();
   lane = k.threadIndex() & 31;
-  if (shape.splitK > 1)
+  if (shape.schedule.getClusterCtas() > 1)
     rank = k.val(k.create<NVVM::ClusterId>(k.i32()));
   initializeBarriers();
   int64_t consumers = shape.schedule.getChannelWarps();
@@ -287,7 +319,8 @@ void WgmmaEmitter::emit() {
       [&] {
         if (moveRegisters)
           k.create<NVVM::SetMaxRegisterOp>(
-              kConsumerRegisters, NVVM::SetMaxRegisterAction::increase);
+              consumerRegisters(shape.groups),
+              NVVM::SetMaxRegisterAction::increase);
         consume();
       },
       [&] {
@@ -296,6 +329,13 @@ void WgmmaEmitter::emit() {
               kProducerRegisters, NVVM::SetMaxRegisterAction::decrease);
         k.ifThen(k.land(warp == consumers, lane == 0), [&] { produce(); });
       });
+  // Nobody may end while others still send to its stages or barriers. Warps
+  // come as a whole, the producer's after its one thread.
+  if (shape.multicast > 1) {
+    k.create<NVVM::SyncWarpOp>(k.constant(-1).value);
+    k.create<NVVM::ClusterArriveOp>(k.getUnitAttr());
+    k.create<NVVM::ClusterWaitOp>(k.getUnitAttr());
+  }
 }
 
 LogicalResult conversion::emitMatmulWgmma(KernelBuilder &k, graph::MatmulOp op,
@@ -325,10 +365,10 @@ LogicalResult conversion::emitMatmulWgmma(KernelBuilder &k, graph::MatmulOp op,
                    op.getX().getDefiningOp(), prefetch,
                    static_cast<bool>(op.getMaxima()));
   if (shape.producer && (schedule.getCtas() > 0 || schedule.getStreamK() > 0 ||
-                         op.getK() % 8 != 0))
+                         shape.multicast > 1 || op.getK() % 8 != 0))
     return op.emitOpError()
-           << "expects a schedule without ctas and stream_k, and K divisible "
-              "by 8 in a kernel that quantizes its token";
+           << "expects a schedule without ctas, stream_k and multicast, and K "
+              "divisible by 8 in a kernel that quantizes its token";
   if (schedule.getSplitK() > shape.kTiles)
     return op.emitOpError()
            << "expects split_k to be at most the " << shape.kTiles
@@ -340,10 +380,10 @@ LogicalResult conversion::emitMatmulWgmma(KernelBuilder &k, graph::MatmulOp op,
                                     schedule.getStreamK());
   if (walking > 0)
     k.finish({walking, 1, 1}, {0, 0, 0}, schedule.getThreads(),
-             shape.sharedBytes);
+             shape.sharedBytes, shape.multicast);
   else
-    k.finish({shape.channelTiles * shape.splitK, 1, 1},
+    k.finish({shape.channelClusters * schedule.getClusterCtas(), 1, 1},
              {0, schedule.getTokens(), 0}, schedule.getThreads(),
-             shape.sharedBytes, shape.splitK);
+             shape.sharedBytes, schedule.getClusterCtas());
   return success();
 }

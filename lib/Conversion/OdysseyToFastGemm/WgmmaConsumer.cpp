@@ -87,6 +87,26 @@ WgmmaEmitter::waitForProducts(const Accumulators &sums) {
   return results;
 }
 
+void WgmmaEmitter::leaveStage(Val slot) {
+  Val barrier = emptyBarrier(slot);
+  if (shape.multicast == 1) {
+    k.ifThen(lane == 0, [&] {
+      k.create<NVVM::MBarrierArriveOp>(k.i64(), barrier.value, Value(),
+                                       NVVM::MemScopeKind::CTA,
+                                       /*relaxed=*/false);
+    });
+    return;
+  }
+  // Each CTA of the cluster sends activations here. A lane tells one of them.
+  k.ifThen(lane < shape.multicast, [&] {
+    Val remote = k.val(
+        k.create<NVVM::MapaOp>(clusterPointer(), barrier.value, lane.value));
+    k.create<NVVM::MBarrierArriveOp>(Type(), remote.value, Value(),
+                                     NVVM::MemScopeKind::CLUSTER,
+                                     /*relaxed=*/false);
+  });
+}
+
 RingPosition WgmmaEmitter::sumTile(Val first, Val last,
                                    const RingPosition &start,
                                    Accumulators &sums) {
@@ -127,11 +147,7 @@ RingPosition WgmmaEmitter::sumTile(Val first, Val last,
                waitFor(source);
                SmallVector<Val> upcoming = loadWeights(source, 0);
                running = waitForProducts(running);
-               k.ifThen(lane == 0, [&] {
-                 k.create<NVVM::MBarrierArriveOp>(
-                     k.i64(), emptyBarrier(position.slot).value, Value(),
-                     NVVM::MemScopeKind::CTA, /*relaxed=*/false);
-               });
+               leaveStage(position.slot);
 
                SmallVector<Val> values = {following.slot, following.parity};
                values.append(running);
@@ -183,12 +199,9 @@ void WgmmaEmitter::exchangeAndStore(const OutputTile &tile,
   // [sender][index in the receiver's share][thread]
   Val mine = k.offset(k.offset(k.shared(shape.exchange), thread << 4),
                       rank * (shape.share * quadBytes));
-  auto clusterPointer = LLVM::LLVMPointerType::get(
-      k.getContext(),
-      static_cast<unsigned>(NVVM::NVVMMemorySpace::SharedCluster));
   k.create<NVVM::ClusterWaitOp>(k.getUnitAttr());
   for (int64_t receiver = 0; receiver < shape.splitK; ++receiver) {
-    Val box = k.val(k.create<NVVM::MapaOp>(clusterPointer, mine.value,
+    Val box = k.val(k.create<NVVM::MapaOp>(clusterPointer(), mine.value,
                                            k.constant(receiver).value));
     for (int64_t quad = receiver; quad < shape.quads; quad += shape.splitK)
       k.store(k.vectorOf(quadOf(sums, quad)),

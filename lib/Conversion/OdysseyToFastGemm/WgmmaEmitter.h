@@ -29,10 +29,12 @@ struct WgmmaShape {
       : schedule(schedule), packed(packed), producer(producer),
         prefetch(prefetch), givesMaxima(givesMaxima),
         channels(schedule.getChannels()), tokens(schedule.getTokens()),
-        stages(schedule.getStages()), splitK(schedule.getSplitK()) {
+        stages(schedule.getStages()), splitK(schedule.getSplitK()),
+        multicast(schedule.getMulticast()) {
     groups = channels / kGroupChannels;
     panels = packed.paddedN() / kGroupChannels;
     channelTiles = (panels + groups - 1) / groups;
+    channelClusters = (channelTiles + multicast - 1) / multicast;
     kTiles = fastgemm::SwizzledAttr::getTilesAlongK(packed.k);
     endsInHalf = packed.paddedK() % kTileK != 0;
     activationBytes = tokens * kTileK;
@@ -58,11 +60,11 @@ struct WgmmaShape {
   int64_t prefetch;
   /// Whether the greatest magnitudes of tokens are a second result.
   bool givesMaxima;
-  int64_t channels, tokens, stages, splitK;
+  int64_t channels, tokens, stages, splitK, multicast;
   /// Consumer warpgroups, and panels of packed weights in all.
   int64_t groups, panels;
-  /// Tiles along N and K.
-  int64_t channelTiles, kTiles;
+  /// Tiles along N and K, and clusters that share activations along N.
+  int64_t channelTiles, kTiles, channelClusters;
   /// Whether the last stage has packed weights for its first half only.
   bool endsInHalf;
   int64_t activationBytes, stageBytes;
@@ -112,8 +114,16 @@ private:
     return k.offset(k.shared(shape.barriers + 8 * shape.stages), slot << 3);
   }
   void initializeBarriers();
+  /// The type of an address in any CTA of the cluster.
+  mlir::Type clusterPointer() {
+    return mlir::LLVM::LLVMPointerType::get(
+        k.getContext(),
+        static_cast<unsigned>(mlir::NVVM::NVVMMemorySpace::SharedCluster));
+  }
   void bulkCopy(Val destination, Val source, int64_t bytes, Val barrier,
-                Val policy);
+                Val policy, Val receivers = Val());
+  /// A consumer warp is done with a stage.
+  void leaveStage(Val slot);
 
   // The ring and the tiles.
   RingPosition next(const RingPosition &position);

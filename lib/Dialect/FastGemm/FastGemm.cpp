@@ -87,17 +87,20 @@ verifyWgmmaSchedule(function_ref<InFlightDiagnostic()> emitError,
                     int64_t channels, int64_t tokens, int64_t k,
                     int64_t channelWarps, int64_t tokenWarps, int64_t splitK) {
   // Beyond, accumulators and A fragments do not fit into the registers.
-  constexpr int64_t mostTokens = 160;
-  if ((channelWarps != 4 && channelWarps != 8) || tokenWarps != 1)
-    return emitError() << "expects 4 x 1 or 8 x 1 warps on the path wgmma, got "
-                       << channelWarps << " x " << tokenWarps;
+  int64_t mostTokens = channelWarps == 12 ? 80 : 160;
+  if ((channelWarps != 4 && channelWarps != 8 && channelWarps != 12) ||
+      tokenWarps != 1)
+    return emitError()
+           << "expects 4 x 1, 8 x 1 or 12 x 1 warps on the path wgmma, got "
+           << channelWarps << " x " << tokenWarps;
   if (channels != 32 * channelWarps)
     return emitError() << "expects 32 channels per warp on the path wgmma ("
                        << 32 * channelWarps << "), got " << channels;
   if (!isWgmmaWidth(tokens) || tokens > mostTokens)
     return emitError()
            << "expects tokens to be 8, 24 or a multiple of 16 up to "
-           << mostTokens << " on the path wgmma, got " << tokens;
+           << mostTokens << " with " << channelWarps
+           << " warps on the path wgmma, got " << tokens;
   if (k != SwizzledAttr::kTileK)
     return emitError() << "expects k = " << SwizzledAttr::kTileK
                        << " on the path wgmma, got " << k;
@@ -114,7 +117,7 @@ LogicalResult ScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                                    int64_t k, int64_t channelWarps,
                                    int64_t tokenWarps, int64_t stages,
                                    int64_t splitK, int64_t ctas,
-                                   int64_t streamK) {
+                                   int64_t streamK, int64_t multicast) {
   if (channelWarps < 1 || tokenWarps < 1 || channelWarps * tokenWarps > 32)
     return emitError() << "expects 1 to 32 warps, got " << channelWarps << " x "
                        << tokenWarps;
@@ -145,6 +148,16 @@ LogicalResult ScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError,
            << "expects ctas of 0, or more on the path wgmma without "
               "split_k, got "
            << ctas;
+  // Larger clusters leave multiprocessors of a GPC without work.
+  if (multicast != 1 && multicast != 2)
+    return emitError() << "expects multicast of 1 or 2, got " << multicast;
+  if (multicast > 1 && (path != Path::Wgmma || splitK > 1 || streamK > 0))
+    return emitError() << "expects multicast of 1, or more on the path wgmma "
+                          "without split_k and stream_k, got "
+                       << multicast;
+  if (ctas % multicast != 0)
+    return emitError() << "expects ctas to be a multiple of multicast ("
+                       << multicast << "), got " << ctas;
   if (path == Path::Wgmma)
     return verifyWgmmaSchedule(emitError, channels, tokens, k, channelWarps,
                                tokenWarps, splitK);

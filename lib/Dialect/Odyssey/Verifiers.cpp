@@ -238,9 +238,10 @@ LogicalResult MatmulOp::verify() {
   if (getMaxima()) {
     fastgemm::ScheduleAttr schedule = getScheduleAttr();
     if (!schedule || schedule.getPath() != fastgemm::Path::Wgmma ||
-        schedule.getCtas() > 0 || schedule.getStreamK() > 0)
-      return emitOpError() << "expects a schedule of path wgmma without ctas "
-                              "and stream_k with maxima";
+        schedule.getCtas() > 0 || schedule.getStreamK() > 0 ||
+        schedule.getMulticast() > 1)
+      return emitOpError() << "expects a schedule of path wgmma without ctas, "
+                              "stream_k and multicast with maxima";
     if (getN() % 4 != 0)
       return emitOpError() << "expects N of a multiple of 4 with maxima, got "
                            << getN();

@@ -96,8 +96,10 @@ gpu.module @kernels {
   // CHECK-LABEL: gpu.func @barrier_wait
   // CHECK-SAME: %[[B:.*]]: !llvm.ptr<3>, %[[PARITY:.*]]: i32
   // CHECK-NEXT: llvm.inline_asm has_side_effects {{.*}}"{\0A.reg .pred ended;\0AWAIT:\0Ambarrier.try_wait.parity.shared::cta.b64 ended, [$0], $1;\0A@ended bra DONE;\0Abra WAIT;\0ADONE:\0A}", "r,r,~{memory}" %[[B]], %[[PARITY]] :
+  // CHECK-NEXT: llvm.inline_asm has_side_effects {{.*}}mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 ended, [$0], $1;{{.*}}, "r,r,~{memory}" %[[B]], %[[PARITY]] :
   gpu.func @barrier_wait(%b: !llvm.ptr<3>, %parity: i32) {
     fastgemm.barrier_wait %b, %parity : !llvm.ptr<3>
+    fastgemm.barrier_wait %b, %parity cluster : !llvm.ptr<3>
     gpu.return
   }
 

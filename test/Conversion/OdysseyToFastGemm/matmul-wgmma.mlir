@@ -216,3 +216,68 @@ gpu.module @kernels {
     odyssey.return %y : tensor<?x256xf16>
   }
 }
+
+// -----
+
+// Two CTAs of neighbouring channels bring each other activations: N = 384 is two
+// clusters, the second one with a CTA of no channels. A stage is 64 * 128 + 128 * 128
+// / 2 = 16384 bytes; of the activations each CTA brings 4096 to both.
+
+// CHECK-LABEL: gpu.func @multicast
+// CHECK-SAME: fastgemm.launch = #fastgemm.launch<grid = [4, 1, 1], per_tokens = [0, 64, 0], block = 160, shared_bytes = 32800, cluster = 2>
+// CHECK-DAG: %[[FOUR:.*]] = arith.constant 4 : i32
+// CHECK-DAG: %[[TWO:.*]] = arith.constant 2 : i32
+// CHECK-DAG: %[[EIGHT:.*]] = arith.constant 8 : i32
+// CHECK-DAG: %[[BYTES:.*]] = arith.constant 16384 : i32
+// CHECK-DAG: %[[PART:.*]] = arith.constant 4096 : i32
+// CHECK-DAG: %[[BOTH:.*]] = arith.constant 3 : i16
+// CHECK: %[[RANK:.*]] = nvvm.read.ptx.sreg.cluster.ctarank : i32
+// Consumers of both CTAs leave a stage.
+// CHECK: nvvm.mbarrier.init %{{.*}}, %[[EIGHT]] :
+// CHECK: nvvm.fence.mbarrier.init
+// CHECK: nvvm.cluster.arrive {aligned}
+// CHECK-NEXT: nvvm.cluster.wait {aligned}
+// CHECK: %[[CONSUMER:.*]] = arith.cmpi ult, %{{.*}}, %[[FOUR]] : i32
+// CHECK: scf.if %[[CONSUMER]] {
+// CHECK: scf.for
+// CHECK: %[[LEAVES:.*]] = arith.cmpi ult, %[[LANE:.*]], %[[TWO]] : i32
+// CHECK-NEXT: scf.if %[[LEAVES]] {
+// CHECK-NEXT: %[[REMOTE:.*]] = nvvm.mapa %{{.*}}, %[[LANE]] : !llvm.ptr<3> -> !llvm.ptr<7>
+// CHECK-NEXT: nvvm.mbarrier.arrive %[[REMOTE]] {scope = #nvvm.mem_scope<cluster>} : !llvm.ptr<7>
+// CHECK: } else {
+// CHECK: nvvm.mbarrier.arrive.expect_tx %{{.*}}, %[[BYTES]]
+// CHECK: %[[OFFSET:.*]] = arith.muli %[[RANK]], %[[PART]] : i32
+// CHECK: %[[TO:.*]] = llvm.addrspacecast %{{.*}} : !llvm.ptr<3> to !llvm.ptr<7>
+// CHECK: nvvm.cp.async.bulk.shared.cluster.global %[[TO]], %{{.*}}, %{{.*}}, %[[PART]] multicast_mask = %[[BOTH]] :
+// CHECK: fastgemm.barrier_wait %{{.*}}, %{{.*}} cluster
+// CHECK: nvvm.cp.async.bulk.shared.cluster.global %{{.*}}, %{{.*}}, %{{.*}}, %[[PART]] multicast_mask = %[[BOTH]] :
+// Nobody ends before all have.
+// CHECK: nvvm.bar.warp.sync
+// CHECK: nvvm.cluster.arrive {aligned}
+// CHECK-NEXT: nvvm.cluster.wait {aligned}
+// CHECK-NEXT: gpu.return
+gpu.module @kernels {
+  odyssey.kernel @multicast(%x: tensor<?x512xi8, #fastgemm.swizzled<tokens = 64>>, %xs: tensor<?xf32>, %w: tensor<384x512xi4, #fastgemm.packed<channels = 128>>, %ws: tensor<384xf32>) -> tensor<?x384xf16> attributes {kind = "matmul"} {
+    %y = odyssey.matmul %x scale %xs, %w scale %ws
+        schedule <path = wgmma, channels = 128, tokens = 64, k = 128, channel_warps = 4, token_warps = 1, stages = 2, multicast = 2>
+        : (tensor<?x512xi8, #fastgemm.swizzled<tokens = 64>>, tensor<?xf32>, tensor<384x512xi4, #fastgemm.packed<channels = 128>>, tensor<384xf32>) -> tensor<?x384xf16>
+    odyssey.return %y : tensor<?x384xf16>
+  }
+}
+
+// -----
+
+// Three consumer warpgroups: registers are taken from a producer of 128 threads.
+
+// CHECK-LABEL: gpu.func @three_warpgroups
+// CHECK-SAME: fastgemm.launch = #fastgemm.launch<grid = [1, 1, 1], per_tokens = [0, 64, 0], block = 512,
+// CHECK: nvvm.setmaxregister increase 152
+// CHECK: nvvm.setmaxregister decrease 40
+gpu.module @kernels {
+  odyssey.kernel @three_warpgroups(%x: tensor<?x512xi8, #fastgemm.swizzled<tokens = 64>>, %xs: tensor<?xf32>, %w: tensor<384x512xi4, #fastgemm.packed<channels = 128>>, %ws: tensor<384xf32>) -> tensor<?x384xf16> attributes {kind = "matmul"} {
+    %y = odyssey.matmul %x scale %xs, %w scale %ws
+        schedule <path = wgmma, channels = 384, tokens = 64, k = 128, channel_warps = 12, token_warps = 1, stages = 2>
+        : (tensor<?x512xi8, #fastgemm.swizzled<tokens = 64>>, tensor<?xf32>, tensor<384x512xi4, #fastgemm.packed<channels = 128>>, tensor<384xf32>) -> tensor<?x384xf16>
+    odyssey.return %y : tensor<?x384xf16>
+  }
+}

@@ -105,12 +105,12 @@ func.func private @scratch() attributes {l = #fastgemm.launch<grid = [1, 1, 1], 
 
 // -----
 
-// expected-error@+1 {{expects 4 x 1 or 8 x 1 warps on the path wgmma, got 2 x 1}}
+// expected-error@+1 {{expects 4 x 1, 8 x 1 or 12 x 1 warps on the path wgmma, got 2 x 1}}
 func.func private @wgmma_warps() attributes {a = #fastgemm.schedule<path = wgmma, channels = 64, tokens = 8, k = 128, channel_warps = 2, token_warps = 1, stages = 4>}
 
 // -----
 
-// expected-error@+1 {{expects 4 x 1 or 8 x 1 warps on the path wgmma, got 4 x 2}}
+// expected-error@+1 {{expects 4 x 1, 8 x 1 or 12 x 1 warps on the path wgmma, got 4 x 2}}
 func.func private @wgmma_token_warps() attributes {a = #fastgemm.schedule<path = wgmma, channels = 128, tokens = 16, k = 128, channel_warps = 4, token_warps = 2, stages = 4>}
 
 // -----
@@ -121,13 +121,43 @@ func.func private @wgmma_channels() attributes {a = #fastgemm.schedule<path = wg
 // -----
 
 // 40 is a multiple of 8, and no width of an integer wgmma.
-// expected-error@+1 {{expects tokens to be 8, 24 or a multiple of 16 up to 160 on the path wgmma, got 40}}
+// expected-error@+1 {{expects tokens to be 8, 24 or a multiple of 16 up to 160 with 4 warps on the path wgmma, got 40}}
 func.func private @wgmma_width() attributes {a = #fastgemm.schedule<path = wgmma, channels = 128, tokens = 40, k = 128, channel_warps = 4, token_warps = 1, stages = 4>}
 
 // -----
 
-// expected-error@+1 {{expects tokens to be 8, 24 or a multiple of 16 up to 160 on the path wgmma, got 176}}
+// expected-error@+1 {{expects tokens to be 8, 24 or a multiple of 16 up to 160 with 4 warps on the path wgmma, got 176}}
 func.func private @wgmma_registers() attributes {a = #fastgemm.schedule<path = wgmma, channels = 128, tokens = 176, k = 128, channel_warps = 4, token_warps = 1, stages = 4>}
+
+// -----
+
+// expected-error@+1 {{expects tokens to be 8, 24 or a multiple of 16 up to 80 with 12 warps on the path wgmma, got 96}}
+func.func private @wgmma_registers_of_three() attributes {a = #fastgemm.schedule<path = wgmma, channels = 384, tokens = 96, k = 128, channel_warps = 12, token_warps = 1, stages = 3>}
+
+// -----
+
+// expected-error@+1 {{expects multicast of 1 or 2, got 4}}
+func.func private @wgmma_multicast() attributes {a = #fastgemm.schedule<path = wgmma, channels = 128, tokens = 64, k = 128, channel_warps = 4, token_warps = 1, stages = 4, multicast = 4>}
+
+// -----
+
+// expected-error@+1 {{expects multicast of 1, or more on the path wgmma without split_k and stream_k, got 2}}
+func.func private @wgmma_multicast_split() attributes {a = #fastgemm.schedule<path = wgmma, channels = 128, tokens = 64, k = 128, channel_warps = 4, token_warps = 1, stages = 4, split_k = 2, multicast = 2>}
+
+// -----
+
+// expected-error@+1 {{expects multicast of 1, or more on the path wgmma without split_k and stream_k, got 2}}
+func.func private @wgmma_multicast_stream() attributes {a = #fastgemm.schedule<path = wgmma, channels = 128, tokens = 64, k = 128, channel_warps = 4, token_warps = 1, stages = 4, stream_k = 132, multicast = 2>}
+
+// -----
+
+// expected-error@+1 {{expects multicast of 1, or more on the path wgmma without split_k and stream_k, got 2}}
+func.func private @mma_sync_multicast() attributes {a = #fastgemm.schedule<path = mma_sync, channels = 64, tokens = 8, k = 64, channel_warps = 2, token_warps = 1, stages = 2, multicast = 2>}
+
+// -----
+
+// expected-error@+1 {{expects ctas to be a multiple of multicast (2), got 131}}
+func.func private @wgmma_multicast_ctas() attributes {a = #fastgemm.schedule<path = wgmma, channels = 128, tokens = 64, k = 128, channel_warps = 4, token_warps = 1, stages = 4, ctas = 131, multicast = 2>}
 
 // -----
 

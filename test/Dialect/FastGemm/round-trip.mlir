@@ -48,6 +48,12 @@ func.func private @persistent() attributes {
   schedule = #fastgemm.schedule<path = wgmma, channels = 256, tokens = 160, k = 128, channel_warps = 8, token_warps = 1, stages = 5, ctas = 132>
 }
 
+// CHECK-LABEL: func.func private @sharing_activations
+// CHECK-SAME: schedule = #fastgemm.schedule<path = wgmma, channels = 384, tokens = 80, k = 128, channel_warps = 12, token_warps = 1, stages = 5, ctas = 132, multicast = 2>
+func.func private @sharing_activations() attributes {
+  schedule = #fastgemm.schedule<path = wgmma, channels = 384, tokens = 80, k = 128, channel_warps = 12, token_warps = 1, stages = 5, ctas = 132, multicast = 2>
+}
+
 // CHECK-LABEL: func.func private @layouts
 // CHECK-SAME: tensor<192x64xi4, #fastgemm.packed<channels = 64>>
 // CHECK-SAME: tensor<?x172xi8, #fastgemm.rows<stride = 192>>
@@ -74,6 +80,7 @@ func.func private @cluster() attributes {
 // CHECK-SAME: %[[S:.*]]: !llvm.ptr<3>, %[[B:.*]]: i64, %[[P:.*]]: i32, %[[A:.*]]: vector<4xi32>, %[[C:.*]]: vector<4xi32>
 // CHECK: fastgemm.evict_first_policy : i64
 // CHECK: fastgemm.barrier_wait %[[S]], %[[P]] : !llvm.ptr<3>
+// CHECK: fastgemm.barrier_wait %[[S]], %[[P]] cluster : !llvm.ptr<3>
 // CHECK: %[[F:.*]]:2 = fastgemm.wgmma_fence(%[[A]], %[[C]]) : vector<4xi32>, vector<4xi32>
 // CHECK: %[[D:.*]] = fastgemm.wgmma %[[F]]#0, %[[B]](%[[F]]#1) : vector<4xi32>, i64 -> vector<4xi32>
 // CHECK: fastgemm.wgmma_wait 0(%[[D]]) : vector<4xi32>
@@ -81,6 +88,7 @@ gpu.module @warpgroups {
   gpu.func @warpgroup(%s: !llvm.ptr<3>, %b: i64, %p: i32, %a: vector<4xi32>, %c: vector<4xi32>) {
     %policy = fastgemm.evict_first_policy : i64
     fastgemm.barrier_wait %s, %p : !llvm.ptr<3>
+    fastgemm.barrier_wait %s, %p cluster : !llvm.ptr<3>
     %f:2 = fastgemm.wgmma_fence(%a, %c) : vector<4xi32>, vector<4xi32>
     %d = fastgemm.wgmma %f#0, %b(%f#1) : vector<4xi32>, i64 -> vector<4xi32>
     %e = fastgemm.wgmma_wait 0(%d) : vector<4xi32>

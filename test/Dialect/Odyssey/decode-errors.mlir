@@ -45,7 +45,7 @@ func.func @quantize(%x: tensor<4x64xf16>, %m: tensor<3x4xf32>) {
 // -----
 
 func.func @no_schedule(%x: tensor<?x64xi8>, %xs: tensor<?xf32>, %w: tensor<128x64xi4>, %s: tensor<128xf32>) {
-  // expected-error@+1 {{'odyssey.matmul' op expects a schedule of path wgmma without ctas and stream_k with maxima}}
+  // expected-error@+1 {{'odyssey.matmul' op expects a schedule of path wgmma without ctas, stream_k and multicast with maxima}}
   %y, %m = odyssey.matmul %x scale %xs, %w scale %s : (tensor<?x64xi8>, tensor<?xf32>, tensor<128x64xi4>, tensor<128xf32>)
       -> (tensor<?x128xf16>, tensor<?x4xf32>)
   return

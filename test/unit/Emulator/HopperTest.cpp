@@ -1,4 +1,4 @@
-//===- HopperTest.cpp - mbarrier, bulk copies, wgmma, clusters ------------===//
+//===- HopperTest.cpp - mbarrier, bulk copies, wgmma ----------------------===//
 
 #include "PtxTest.h"
 
@@ -6,18 +6,6 @@ using namespace odyssey::runtime;
 using namespace odyssey::runtime::test;
 
 namespace {
-
-std::string number(unsigned value) { return std::to_string(value); }
-
-/// Waits for the phase with `parity` at [%r<address> + offset].
-std::string waitFor(const std::string &address, unsigned offset,
-                    unsigned parity) {
-  static unsigned labels = 0;
-  std::string label = "L_wait" + number(++labels);
-  return label + ":\nmbarrier.try_wait.parity.shared::cta.b64 %p9, [" +
-         address + "+" + number(offset) + "], " + number(parity) +
-         ";\n@!%p9 bra " + label + ";\n";
-}
 
 TEST(Mbarrier, PhasesAndStates) {
   Machine machine;
@@ -259,82 +247,6 @@ TEST(BulkCopy, CpAsyncArrivesAtAnMbarrier) {
   }
 }
 
-/// Each CTA of a cluster writes its rank into the next one's shared memory, and
-/// arrives at the next one's mbarrier.
-TEST(Cluster, DistributedSharedMemory) {
-  for (uint64_t seed : {0, 4}) {
-    EmulatorOptions options;
-    options.seed = seed;
-    Machine machine(options);
-    DeviceAddress out = machine.buffer(std::vector<uint32_t>(8));
-    Status loaded = machine.load(kernel(R"(
-      .shared .align 8 .b8 box[16];
-      mov.b64 %rd20, box;
-      cvt.u32.u64 %r20, %rd20;
-      mov.u32 %r10, %cluster_ctarank;
-      mov.u32 %r11, %cluster_nctarank;
-      mov.u32 %r12, %ctaid.x;
-      mov.u32 %r17, %clusterid.x;
-      setp.eq.u32 %p1, %r0, 0;
-      @%p1 mbarrier.init.shared.b64 [%r20+8], 1;
-      fence.mbarrier_init.release.cluster;
-      barrier.cluster.arrive.release.aligned;
-      barrier.cluster.wait.acquire.aligned;
-      add.s32 %r13, %r10, 1;
-      rem.u32 %r13, %r13, %r11;
-      mapa.shared::cluster.u32 %r14, %r20, %r13;
-      mad.lo.s32 %r15, %r17, 100, %r10;
-      @%p1 st.shared::cluster.b32 [%r14], %r15;
-      @%p1 mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%r14+8];
-)" + waitFor("%r20", 8, 0) + R"(
-      ld.shared.b32 %r16, [%r20];
-      mul.wide.u32 %rd10, %r12, 4;
-      add.s64 %rd11, %rd0, %rd10;
-      @%p1 st.global.b32 [%rd11], %r16;
-      barrier.cluster.arrive.aligned;
-      barrier.cluster.wait.aligned;
-    )",
-                                        1, 90));
-    ASSERT_TRUE(loaded.ok()) << loaded.message();
-    Status status = machine.launch({out}, {8, 1, 1}, {64, 1, 1}, 0, {4, 1, 1});
-    ASSERT_TRUE(status.ok()) << status.message();
-    auto result = machine.read<uint32_t>(out, 8);
-    for (unsigned i = 0; i < 8; ++i)
-      EXPECT_EQ(result[i], i / 4 * 100 + (i + 3) % 4) << i;
-  }
-}
-
-TEST(Cluster, MulticastReachesTheMembers) {
-  Machine machine;
-  std::vector<uint32_t> in = {11, 22, 33, 44};
-  DeviceAddress out = machine.buffer(std::vector<uint32_t>(4));
-  ASSERT_TRUE(machine
-                  .load(kernel(R"(
-    .shared .align 16 .b8 box[32];
-    mov.b64 %rd20, box;
-    cvt.u32.u64 %r20, %rd20;
-    mov.u32 %r10, %cluster_ctarank;
-    mov.b16 %rs10, 3;
-    mbarrier.init.shared.b64 [%r20+16], 1;
-    mbarrier.arrive.expect_tx.shared.b64 _, [%r20+16], 16;
-    barrier.cluster.arrive;
-    barrier.cluster.wait;
-    setp.eq.u32 %p1, %r10, 1;
-    @%p1 cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%r20], [%rd1], 16, [%r20+16], %rs10;
-)" + waitFor("%r20", 16, 0) + R"(
-    ld.shared.b32 %r11, [%r20+8];
-    mul.wide.u32 %rd10, %r10, 4;
-    add.s64 %rd11, %rd0, %rd10;
-    st.global.b32 [%rd11], %r11;
-  )",
-                               2, 90))
-                  .ok());
-  Status status = machine.launch({out, machine.buffer(in)}, {2, 1, 1},
-                                 {1, 1, 1}, 0, {2, 1, 1});
-  ASSERT_TRUE(status.ok()) << status.message();
-  EXPECT_EQ(machine.read<uint32_t>(out, 2), (std::vector<uint32_t>{33, 33}));
-}
-
 TEST(Elect, OneLeader) {
   Machine machine;
   DeviceAddress out = machine.buffer(std::vector<uint32_t>(1));
@@ -414,11 +326,7 @@ std::vector<std::string> warpgroupLines() {
     }
   };
   auto wait = [&](unsigned offset, unsigned parity) {
-    // One line, so that it can be left out as a whole.
-    std::string text = waitFor("%r20", offset, parity);
-    for (char &c : text)
-      c = c == '\n' ? ' ' : c;
-    lines.push_back("!" + text);
+    lines.push_back("!" + waitFor("%r20", offset, parity));
   };
   unsigned bars = kStages * kTileBytes;
   auto full = [&](unsigned stage) { return bars + 8 * stage; };

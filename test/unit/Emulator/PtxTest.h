@@ -114,6 +114,19 @@ template <typename To, typename From> To bitCast(From value) {
   return result;
 }
 
+inline std::string number(unsigned value) { return std::to_string(value); }
+
+/// Waits for the phase with `parity` of the mbarrier at [address + offset], in
+/// one line.
+inline std::string waitFor(const std::string &address, unsigned offset,
+                           unsigned parity, const std::string &order = "") {
+  static unsigned labels = 0;
+  std::string label = "L_wait" + number(++labels);
+  return label + ": mbarrier.try_wait.parity" + order +
+         ".shared::cta.b64 %p9, [" + address + "+" + number(offset) + "], " +
+         number(parity) + "; @!%p9 bra " + label + ";\n";
+}
+
 /// The register class of values of `bytes` bytes.
 inline const char *registerPrefix(size_t bytes) {
   return bytes == 2 ? "%rs" : bytes == 4 ? "%r" : "%rd";

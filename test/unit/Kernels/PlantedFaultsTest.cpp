@@ -69,7 +69,7 @@ const FaultClass kClasses[] = {
     {Fault::ClusterArrive, "barrier.cluster.arrive",
      "deadlock|cluster|nobody has written"},
     {Fault::ClusterWait, "barrier.cluster.wait",
-     "cluster|nobody has written|race"},
+     "cluster|nobody has written|race|initialisation"},
     {Fault::WgmmaFence, "wgmma.fence", "wgmma.fence"},
     {Fault::WgmmaCommit, "wgmma.commit_group", "wgmma"},
     {Fault::WgmmaWait, "wgmma.wait_group", "wgmma"},
@@ -225,9 +225,6 @@ const char kOtherRegisters[] =
            kNextCommit[] =
                "the commit between the halves of a stage: the next one commits "
                "both, and the wait behind it covers both, as above",
-           kAllStart[] =
-               "the wait until all CTAs of a cluster have started: the "
-               "emulator starts them together",
            kEarlyCount[] =
                "the barrier between leaving sums and counting them: CTAs run "
                "one after another, so that nobody comes too early for the sums",
@@ -351,7 +348,6 @@ INSTANTIATE_TEST_SUITE_P(
                 "channel_warps = 4, token_warps = 1, stages = 2, split_k = 2",
                 {{"wgmma.wait_group.sync.aligned", {1, kOtherRegisters}},
                  {"wgmma.commit_group.sync.aligned", {1, kNextCommit}},
-                 {"barrier.cluster.wait.aligned", {1, kAllStart}},
                  {kWeightCopy, {6, kLastStageFirst}}}},
         // One stage for each CTA: the last one, half of it, comes first.
         Product{"WgmmaOneRound",
@@ -363,7 +359,6 @@ INSTANTIATE_TEST_SUITE_P(
                 "channel_warps = 4, token_warps = 1, stages = 2, split_k = 2",
                 {{"wgmma.wait_group.sync.aligned", {1, kOtherRegisters}},
                  {"wgmma.commit_group.sync.aligned", {1, kNextCommit}},
-                 {"barrier.cluster.wait.aligned", {1, kAllStart}},
                  {kWeightCopy, {9, kOneStage}},
                  {kActivationCopy, {3, kOneStage}},
                  {"mbarrier.init.shared.b64", {2, kOneStage}},
@@ -377,6 +372,18 @@ INSTANTIATE_TEST_SUITE_P(
                 "sm_90a",
                 "path = wgmma, channels = 256, tokens = 16, k = 128, "
                 "channel_warps = 8, token_warps = 1, stages = 2, ctas = 2",
+                {{"wgmma.wait_group.sync.aligned", {1, kOtherRegisters}},
+                 {"wgmma.commit_group.sync.aligned", {1, kNextCommit}}}},
+        // Two CTAs that bring each other activations, over two tiles of
+        // tokens.
+        Product{"WgmmaMulticast",
+                256,
+                704,
+                20,
+                "sm_90a",
+                "path = wgmma, channels = 128, tokens = 16, k = 128, "
+                "channel_warps = 4, token_warps = 1, stages = 2, ctas = 2, "
+                "multicast = 2",
                 {{"wgmma.wait_group.sync.aligned", {1, kOtherRegisters}},
                  {"wgmma.commit_group.sync.aligned", {1, kNextCommit}}}},
         // Four tiles of four stages for three CTAs, two of which leave sums of

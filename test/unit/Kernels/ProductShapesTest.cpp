@@ -57,10 +57,10 @@ std::string scheduleOf(const ScheduleSelector &selector, const Case &c,
     ScheduleAttr s = candidate.schedule;
     if (s.getPath() != path)
       continue;
-    s = ScheduleAttr::get(s.getContext(), path, s.getChannels(), s.getTokens(),
-                          s.getK(), s.getChannelWarps(), s.getTokenWarps(),
-                          s.getStages(), s.getSplitK(),
-                          std::min(s.getCtas(), kReducedCtas), s.getStreamK());
+    s = ScheduleAttr::get(
+        s.getContext(), path, s.getChannels(), s.getTokens(), s.getK(),
+        s.getChannelWarps(), s.getTokenWarps(), s.getStages(), s.getSplitK(),
+        std::min(s.getCtas(), kReducedCtas), s.getStreamK(), s.getMulticast());
     return "schedule <" + scheduleText(s) + ">";
   }
   ADD_FAILURE() << "no schedule for " << tokens << " tokens";
@@ -110,9 +110,11 @@ INSTANTIATE_TEST_SUITE_P(Llama, ProductShapes, ::testing::ValuesIn(allCases()),
                                   (c.bits == 8 ? "i8" : "");
                          });
 
-/// For mma_sync, MatmulTest has a shape of full size.
 TEST(ProductShapes, FullSize) {
-  checkProduct(4096, 11008, {1}, {.target = "sm_90a"});
+  for (const char *target : {"sm_80", "sm_90a"}) {
+    checkProduct(4096, 4096, {16}, {.target = target});
+    checkProduct(4096, 11008, {1}, {.target = target});
+  }
   checkProduct(4096, 11008, {1}, {.target = "sm_90a", .bits = 8});
 }
 
@@ -186,6 +188,55 @@ TEST(DividedProducts, WgmmaStreamK) {
 }
 
 //===----------------------------------------------------------------------===//
+// Shared activations, and three warpgroups
+//===----------------------------------------------------------------------===//
+
+/// 3 tiles of 128 channels, so that the last cluster has a CTA of none, or 2 of
+/// 256, the last one not full; a CTA for each, and clusters that walk over
+/// them. More stages than the ring has, and fewer.
+TEST(MulticastProducts, EveryOutputIsEqual) {
+  for (const Width &width : kWidths)
+    for (int channels : {128, 256})
+      for (const char *walk : {"", "ctas = 2, ", "ctas = 4, "}) {
+        std::string schedule =
+            "schedule <path = wgmma, channels = " + std::to_string(channels) +
+            ", tokens = " + std::to_string(width.tile) +
+            ", k = 128, channel_warps = " + std::to_string(channels / 32) +
+            ", token_warps = 1, stages = 3, " + walk + "multicast = 2>";
+        SCOPED_TRACE(schedule);
+        for (int64_t k : {kReducedK, int64_t(192)})
+          checkProduct(
+              kReducedN, k, width.tokens,
+              {.schedule = schedule, .target = "sm_90a", .launches = 2});
+      }
+  checkProduct(kReducedN, kReducedK, {128, 257},
+               {.schedule = "schedule <path = wgmma, channels = 256, tokens = "
+                            "128, k = 128, channel_warps = 8, token_warps = 1, "
+                            "stages = 3, ctas = 2, multicast = 2>",
+                .target = "sm_90a",
+                .bits = 8});
+}
+
+/// 300 channels are a tile that is not full, 800 two and one that is not.
+TEST(WideProducts, EveryOutputIsEqual) {
+  for (int64_t n : {kReducedN, int64_t(800)})
+    for (const Width &width : kWidths)
+      for (const char *division : {"split_k = 1", "split_k = 3", "ctas = 2",
+                                   "stream_k = 2", "ctas = 2, multicast = 2"}) {
+        if (width.tile > 80)
+          continue;
+        std::string schedule =
+            "schedule <path = wgmma, channels = 384, tokens = " +
+            std::to_string(width.tile) +
+            ", k = 128, channel_warps = 12, token_warps = 1, stages = 3, " +
+            division + ">";
+        SCOPED_TRACE(schedule);
+        checkProduct(n, 4 * 128 + 40, width.tokens,
+                     {.schedule = schedule, .target = "sm_90a"});
+      }
+}
+
+//===----------------------------------------------------------------------===//
 // Order and time
 //===----------------------------------------------------------------------===//
 
@@ -219,7 +270,11 @@ TEST_P(ProductTiming, SameBitsInEveryOrder) {
         "channels = 256, tokens = 32, k = 128, channel_warps = 8, token_warps "
         "= 1, stages = 2, ctas = 2",
         "channels = 128, tokens = 16, k = 128, channel_warps = 4, token_warps "
-        "= 1, stages = 2, stream_k = 4"})
+        "= 1, stages = 2, stream_k = 4",
+        "channels = 128, tokens = 16, k = 128, channel_warps = 4, token_warps "
+        "= 1, stages = 2, multicast = 2",
+        "channels = 256, tokens = 16, k = 128, channel_warps = 8, token_warps "
+        "= 1, stages = 2, ctas = 2, multicast = 2"})
     checkProduct(
         kReducedN, 576, {5, 33},
         {.schedule = std::string("schedule <path = wgmma, ") + schedule + ">",
