@@ -99,6 +99,11 @@ def FastGemm_ScheduleAttr : FastGemm_Attr<"Schedule", "schedule"> {
     bool movesRegisters() const {
       return getPath() == Path::Wgmma && getChannelWarps() > 4;
     }
+    /// The widest tile of the path `wgmma`: beyond, accumulators and A fragments
+    /// do not fit into the registers that a thread can have.
+    static int64_t getMostTokens(int64_t channelWarps) {
+      return channelWarps == 12 ? 80 : 160;
+    }
     /// CTAs of a cluster.
     int64_t getClusterCtas() const {
       if (getPath() == Path::MmaSync)

@@ -68,13 +68,9 @@ void Collector::add(const ScheduleTile &tile, int64_t splitK, int64_t ctas,
   int64_t steps = layout::roundUp(packed.paddedK(), tile.k) / tile.k / splitK;
   if (tile.stages > 2 && tile.stages - 1 > steps)
     return;
-  auto quiet = [] { return InFlightDiagnostic(); };
-  ScheduleAttr schedule = ScheduleAttr::getChecked(
-      quiet, context, tile.path, tile.channels, tile.tokens, tile.k,
-      tile.channelWarps, tile.tokenWarps, tile.stages, splitK, ctas, streamK,
-      tile.multicast);
-  if (!schedule)
-    return;
+  ScheduleAttr schedule = ScheduleAttr::get(
+      context, tile.path, tile.channels, tile.tokens, tile.k, tile.channelWarps,
+      tile.tokenWarps, tile.stages, splitK, ctas, streamK, tile.multicast);
   if (int64_t bytes = schedule.getSharedBytes(shape.weights);
       bytes > target.sharedBytesPerBlock) {
     refusal = "the smallest stages need " + std::to_string(bytes) +
@@ -163,7 +159,8 @@ void Collector::addWgmma() {
   constexpr int64_t multicastTokens = 64;
   for (int64_t channels : {128, 256, 384})
     for (int64_t tokens : {8, 16, 24, 32, 48, 64, 80, 96, 112, 128, 144, 160}) {
-      if (!fitsTokens(tokens))
+      if (!fitsTokens(tokens) ||
+          tokens > ScheduleAttr::getMostTokens(channels / 32))
         continue;
       int64_t channelTiles = layout::roundUp(shape.n, channels) / channels;
       int64_t tiles =

@@ -86,8 +86,7 @@ static LogicalResult
 verifyWgmmaSchedule(function_ref<InFlightDiagnostic()> emitError,
                     int64_t channels, int64_t tokens, int64_t k,
                     int64_t channelWarps, int64_t tokenWarps, int64_t splitK) {
-  // Beyond, accumulators and A fragments do not fit into the registers.
-  int64_t mostTokens = channelWarps == 12 ? 80 : 160;
+  int64_t mostTokens = ScheduleAttr::getMostTokens(channelWarps);
   if ((channelWarps != 4 && channelWarps != 8 && channelWarps != 12) ||
       tokenWarps != 1)
     return emitError()

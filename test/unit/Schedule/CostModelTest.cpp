@@ -6,6 +6,7 @@
 
 #include "odyssey/Layout/PackedWeights.h"
 
+#include "mlir/AsmParser/AsmParser.h"
 #include "gtest/gtest.h"
 
 #include <map>
@@ -96,6 +97,11 @@ TEST_F(CostModel, LegalSchedulesAreLegal) {
       int64_t panel = choosePanelChannels(shape.n, shape.k);
       layout::PackedWeights packed{shape.n, shape.k, panel};
       std::vector<ScheduleAttr> schedules = legal(target, shape);
+      // What is enumerated has been verified by nobody.
+      for (size_t i = 0; i < schedules.size(); i += 7)
+        EXPECT_TRUE(parseAttribute(
+            "#fastgemm.schedule<" + scheduleText(schedules[i]) + ">", &context))
+            << scheduleText(schedules[i]);
       EXPECT_FALSE(schedules.empty());
       std::set<const void *> distinct;
       for (ScheduleAttr s : schedules) {
@@ -251,6 +257,30 @@ TEST_F(CostModel, CandidatesDiffer) {
                           s.getSplitK(), s.getCtas(), s.getStreamK());
     EXPECT_LE(++shapes[scheduleText(shallow)], 2);
   }
+}
+
+// Two CTAs that share activations read less from L2 and wait for each other: a
+// way of its own, which a pack measures where tiles have many tokens.
+TEST_F(CostModel, MulticastIsMeasuredWhereTokensAreMany) {
+  const TargetDescription target = *findTarget("sm_90a", "h200");
+  ProductShape many{1024, 22016, 4096}, few{16, 22016, 4096};
+  auto ranked = rankSchedules(&context, target, many, 128);
+  bool isPicked = false;
+  for (const RankedSchedule &entry : pickCandidates(ranked, 5))
+    isPicked |= entry.schedule.getMulticast() > 1;
+  EXPECT_TRUE(isPicked);
+  for (ScheduleAttr s : legal(target, few))
+    EXPECT_EQ(s.getMulticast(), 1);
+  // A CTA of no channels completes the last cluster.
+  auto ctas = [&](int64_t multicast) {
+    return predict(target, {128, 5 * 256, 4096},
+                   ScheduleAttr::get(&context, Path::Wgmma, 256, 128, 128, 8, 1,
+                                     5, /*splitK=*/1, /*ctas=*/0, /*streamK=*/0,
+                                     multicast))
+        .ctas;
+  };
+  EXPECT_EQ(ctas(1), 5);
+  EXPECT_EQ(ctas(2), 6);
 }
 
 // Weights of 8 bits are twice the bytes, which is what few tokens wait for, and
