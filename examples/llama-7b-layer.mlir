@@ -8,7 +8,7 @@ func.func @layer(
     %positions: tensor<?xi32> {odyssey.name = "positions"},
     %sequences: tensor<?xi32> {odyssey.name = "sequences"},
     %pages: tensor<1x64xi32> {odyssey.name = "page_table"},
-    %cache: memref<1x64x2x32x64x128xf16> {odyssey.name = "kv_cache"})
+    %cache: memref<1x64x2x32x64x130xf16> {odyssey.name = "kv_cache"})
     -> (tensor<?x4096xf16> {odyssey.name = "y"}) {
   %layer = arith.constant 0 : i32
   %table = odyssey.rope_table theta = 1.0e4 : tensor<4096x128xf32>
@@ -29,10 +29,10 @@ func.func @layer(
   %rotated = odyssey.rope_append %q, %k, %v table %table
       at %positions, %sequences, %pages cache %cache layer %layer heads 32
       : (tensor<?x4096xf16>, tensor<?x4096xf16>, tensor<?x4096xf16>), tensor<4096x128xf32>,
-        tensor<?xi32>, tensor<?xi32>, tensor<1x64xi32>, memref<1x64x2x32x64x128xf16> -> tensor<?x4096xf16>
+        tensor<?xi32>, tensor<?xi32>, tensor<1x64xi32>, memref<1x64x2x32x64x130xf16> -> tensor<?x4096xf16>
   %mixed = odyssey.attention %rotated at %positions, %sequences, %pages
       cache %cache layer %layer heads 32 scale = 0.088388347
-      : tensor<?x4096xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x64xi32>, memref<1x64x2x32x64x128xf16>
+      : tensor<?x4096xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x64xi32>, memref<1x64x2x32x64x130xf16>
       -> tensor<?x4096xf16>
   %o = odyssey.linear %mixed, %wo
       : (tensor<?x4096xf16>, tensor<4096x4096xf16>) -> tensor<?x4096xf16>

@@ -11,7 +11,7 @@ func.func @layer(
     %positions: tensor<?xi32> {odyssey.name = "positions"},
     %sequences: tensor<?xi32> {odyssey.name = "sequences"},
     %pages: tensor<1x2xi32> {odyssey.name = "page_table"},
-    %cache: memref<1x2x2x4x64x8xf16> {odyssey.name = "kv_cache"})
+    %cache: memref<1x2x2x4x64x10xf16> {odyssey.name = "kv_cache"})
     -> (tensor<?x64xf16> {odyssey.name = "y"}) {
   %layer = arith.constant 0 : i32
   %table = odyssey.rope_table theta = 1.0e4 : tensor<128x8xf32>
@@ -32,10 +32,10 @@ func.func @layer(
   %rotated = odyssey.rope_append %q, %k, %v table %table
       at %positions, %sequences, %pages cache %cache layer %layer heads 8
       : (tensor<?x64xf16>, tensor<?x32xf16>, tensor<?x32xf16>), tensor<128x8xf32>,
-        tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<1x2x2x4x64x8xf16> -> tensor<?x64xf16>
+        tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<1x2x2x4x64x10xf16> -> tensor<?x64xf16>
   %mixed = odyssey.attention %rotated at %positions, %sequences, %pages
       cache %cache layer %layer heads 8 scale = 0.353553390
-      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<1x2x2x4x64x8xf16>
+      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<1x2x2x4x64x10xf16>
       -> tensor<?x64xf16>
   %o = odyssey.linear %mixed, %wo
       : (tensor<?x64xf16>, tensor<64x64xf16>) -> tensor<?x64xf16>

@@ -14,11 +14,12 @@ def Odyssey_RopeAppendOp : Odyssey_Op<"rope_append", [
     one whose row holds all three. Queries and keys are rotated in pairs
     `(i, i + d/2)` by the token's position, in fp32, and rounded to fp16. Keys
     and values go to the page `page_table[sequence, position / page_tokens]` of
-    `cache` at `layer`; the cache's shape is [layers, pages, 2, KV heads,
-    page_tokens, head dimension]. Where that is of i8, a token's key or
-    value of one head is quantized like a row of `odyssey.quantize`, and its
-    scale stands behind the page's 64 rows. A token at position -1 is none and
-    appends nothing. The result are the rotated queries.
+    `cache` at `layer`, as integers with a scale for each token and head; the
+    cache's shape is [layers, pages, 2, KV heads, page_tokens, head dimension + 2]
+    of f16, or + 4 of i8: the scales stand behind a page's rows. A token at
+    position -1 is none and appends nothing. The result are the rotated queries,
+    rounded to a unit of each head's own, so that their products with keys can be
+    added exactly (`docs/numerics.md`, N21).
 
     With `norm`, every head of queries and keys is first normalized by its root
     mean square, as by `odyssey.rms_norm` on a row of one head, the rounding to
@@ -30,11 +31,11 @@ def Odyssey_RopeAppendOp : Odyssey_Op<"rope_append", [
     %q = odyssey.rope_append %qkv table %t at %positions, %sequences, %pages
         cache %kv layer %layer heads 8
         : (tensor<?x128xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>,
-          tensor<1x2xi32>, memref<5x2x2x4x64x8xf16> -> tensor<?x64xf16>
+          tensor<1x2xi32>, memref<5x2x2x4x64x10xf16> -> tensor<?x64xf16>
     %n = odyssey.rope_append %qkv table %t at %positions, %sequences, %pages
         cache %kv layer %layer heads 8 norm %qw, %kw epsilon = 1.0e-6
         : (tensor<?x128xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>,
-          tensor<1x2xi32>, memref<5x2x2x4x64x8xf16>, tensor<8xf16>,
+          tensor<1x2xi32>, memref<5x2x2x4x64x10xf16>, tensor<8xf16>,
           tensor<8xf16> -> tensor<?x64xf16>
     ```
   }];
@@ -65,11 +66,12 @@ def Odyssey_AttentionOp : Odyssey_Op<"attention", [
   let summary = "causal attention over the KV cache";
   let description = [{
     Token m at position p of its sequence attends to positions 0 to p. Heads
-    `h * G` to `h * G + G - 1` share KV head h. Scores are fp32 sums of fp16
-    products times `scale`; the softmax is computed online, page by page, over
-    chunks of 256 positions, which are merged in ascending order, all in fp32; its
-    numerators are rounded to fp16 before they multiply the values; the result is
-    rounded to fp16. The order of every sum depends on the position alone. A token
+    `h * G` to `h * G + G - 1` share KV head h. Scores are exact sums of products
+    times the keys' scales and `scale`; the softmax is computed online, page by
+    page, over chunks of 256 positions, which are merged in ascending order, all in
+    fp32; a page's weights are rounded to integers, whose products with values are
+    added exactly; the result is rounded to fp16 (`docs/numerics.md`, N22). Every
+    bit depends on the position alone, and on no device. A token
     at position -1 is none: its row of the result is zeros. `tile_tokens`, set by
     `odyssey-schedule` or by hand, is how many tokens a CTA takes; it changes no
     bit of the result.
@@ -80,7 +82,7 @@ def Odyssey_AttentionOp : Odyssey_Op<"attention", [
     %o = odyssey.attention %q at %positions, %sequences, %pages
         cache %kv layer %layer heads 8 scale = 0.35355339
         : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>,
-          memref<5x2x2x4x64x8xf16>
+          memref<5x2x2x4x64x10xf16>
     ```
   }];
   let arguments = (ins Odyssey_F16Matrix:$queries,
@@ -107,8 +109,8 @@ def Odyssey_AttentionChunksOp : Odyssey_Op<"attention_chunks", [
   let description = [{
     The first half of `odyssey.attention`, for steps of few tokens: for token m at
     position p, each head and each chunk c of 256 positions up to p / 256,
-    `values[m, head, c]` are the sums of numerators times values, and
-    `stats[m, head, c]` the greatest score and the sum of the numerators. Chunks
+    `values[m, head, c]` are the sums of weights times values, and
+    `stats[m, head, c]` the greatest score and the sum of the exponentials. Chunks
     behind p, and all chunks of a token at position -1, are not written.
     `splits` CTAs share the chunks of a token and KV head; it changes no bit of
     the result. `odyssey-split-attention` makes this operation.
@@ -119,7 +121,7 @@ def Odyssey_AttentionChunksOp : Odyssey_Op<"attention_chunks", [
     %v, %s = odyssey.attention_chunks %q at %positions, %sequences, %pages
         cache %kv layer %layer heads 8 scale = 0.35355339 splits 2
         : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x8xi32>,
-          memref<5x8x2x4x64x8xf16>
+          memref<5x8x2x4x64x10xf16>
         -> tensor<?x8x2x8xf32>, tensor<?x8x2x2xf32>
     ```
   }];
@@ -210,7 +212,7 @@ def Odyssey_DecodeAttentionOp : Odyssey_Op<"decode_attention", [
     %o, %max = odyssey.decode_attention %qkv table %t at %positions, %sequences, %pages
         cache %kv layer %layer heads 8 scale = 0.35355339 splits 2
         : (tensor<?x128xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>,
-          tensor<1x8xi32>, memref<5x8x2x4x64x8xf16>
+          tensor<1x8xi32>, memref<5x8x2x4x64x10xf16>
         -> tensor<?x64xf16>, tensor<?x4xf32>
     ```
   }];

@@ -80,9 +80,10 @@ def Odyssey_RopeTableOp : Odyssey_Op<"rope_table", [Pure]> {
 def Odyssey_LinearOp : Odyssey_Op<"linear", [Pure]> {
   let summary = "a product with 16-bit weights";
   let description = [{
-    `result[m, n] = sum_k x[m, k] * weights[n, k]` with fp32 accumulation on
-    the fp16 tensor cores, in ascending k, plus `bias[n]` in fp32 where given.
-    The result is rounded to its element type. `odyssey-quantize-linears` turns
+    `result[m, n] = sum_k x[m, k] * weights[n, k]` on the fp16 tensor cores:
+    operands are rounded to units of groups of 32 k, whose sums are then exact,
+    and these are added in fp32, in ascending k (`docs/numerics.md`, N14), plus
+    `bias[n]` in fp32 where given. The result is rounded to its element type. `odyssey-quantize-linears` turns
     this into `odyssey.quantize` and `odyssey.matmul`, but for those marked
     `keep`.
 

@@ -157,7 +157,7 @@ void ModelGraphBuilder::buildForward() {
   auto cacheType = MemRefType::get(
       {config.numLayers, limits.maxBatch * limits.pagesPerSequence(), 2,
        config.numKvHeads, kPageTokens,
-       config.headDim + (isInt8 ? graph::kCacheScaleBytes : 0)},
+       config.headDim + graph::kCacheScaleBytes / (isInt8 ? 1 : 2)},
       isInt8 ? Type(b.getI8Type()) : f16);
   auto hiddenType =
       MemRefType::get({limits.maxStepTokens, config.hiddenSize}, f16);

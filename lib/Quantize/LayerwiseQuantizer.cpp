@@ -490,8 +490,9 @@ Error Walk::quantizeAttentionOutput(Layer &layer) {
     NormalizedRows h = attentionInput(layer, sample);
     Matrix queries = layer.q(h), keys = layer.k(h), values = layer.v(h);
     prepareHeads(layer, queries, keys);
-    Matrix context = steps.attend(
-        queries, {std::move(keys.values), std::move(values.values)}, 0, 1);
+    reference::KeyValueCache cache;
+    steps.append(cache, keys, values);
+    Matrix context = steps.attend(queries, cache, 0, 1);
     sample.context = HalfMatrix(context);
     return Observation{
         std::move(context), {}, importanceBySize(sample.x.toFloat())};

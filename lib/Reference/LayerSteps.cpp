@@ -2,6 +2,7 @@
 
 #include "odyssey/Reference/LayerSteps.h"
 
+#include "HeadSums.h"
 #include "odyssey/Frontend/Checkpoint/Half.h"
 #include "odyssey/Reference/ParallelFor.h"
 #include "odyssey/Reference/VectorClones.h"
@@ -50,8 +51,7 @@ static float sumOfSquares(std::span<const float> row) {
   return addLanes(lanes);
 }
 
-/// That of a head, in the order of N21.
-static float sumOfSquaresOfHead(std::span<const float> head) {
+float reference::sumOfSquaresOfHead(std::span<const float> head) {
   std::array<float, 32> lanes = {};
   size_t half = head.size() / 2;
   for (size_t i = 0; i < half; ++i)
@@ -189,31 +189,13 @@ void LayerSteps::rotate(Matrix &heads, int64_t position) const {
   round(heads);
 }
 
-void LayerSteps::throughInt8(Matrix &heads) const {
-  auto headDim = static_cast<size_t>(config.headDim);
-  for (size_t start = 0; start < heads.values.size(); start += headDim) {
-    std::span<float> head = std::span(heads.values).subspan(start, headDim);
-    float largest = 0;
-    for (float value : head)
-      largest = std::max(largest, std::fabs(value));
-    float factor = largest == 0 ? 0 : 127.0f / largest;
-    float scale = largest / 127.0f;
-    for (float &value : head) {
-      float q = std::clamp(std::nearbyint(value * factor), -127.0f, 127.0f);
-      value = roundToHalf(q * scale);
-    }
-  }
-}
-
 //===----------------------------------------------------------------------===//
 // Attention
 //===----------------------------------------------------------------------===//
 
 namespace {
 
-/// One head's columns of the first `positions` rows of a cache, in double: with
-/// sums as exact as that, what is rounded behind them does not depend on their
-/// order, in which kernels and this differ (docs/numerics.md, N24).
+/// One head's columns of the first `positions` rows of a cache, in double.
 class CachedHead {
 public:
   CachedHead(std::span<const float> cache, int64_t width, int64_t firstColumn,
@@ -254,6 +236,8 @@ float attentionWeights(std::span<const float> query, const CachedHead &keys,
 
 Matrix LayerSteps::attend(const Matrix &queries, const KeyValueCache &cache,
                           int64_t position, unsigned threads) const {
+  if (arithmetic == Arithmetic::W4A8)
+    return attendInIntegers(queries, cache, position, threads);
   int64_t headDim = config.headDim, end = position + queries.rows;
   Matrix out(queries.rows, queries.columns);
   auto attendHead = [&](int64_t head, Eigen::VectorXf &weights) {
@@ -267,11 +251,6 @@ Matrix LayerSteps::attend(const Matrix &queries, const KeyValueCache &cache,
       int64_t positions = position + token + 1;
       float sum = attentionWeights(queries.row(token).subspan(offset, headDim),
                                    keys, positions, weights);
-      // The compiled model multiplies and adds them in fp16.
-      if (arithmetic == Arithmetic::W4A8) {
-        std::ranges::transform(weights, weights.begin(), roundToHalf);
-        sum = static_cast<float>(weights.cast<double>().sum());
-      }
       Eigen::Map<Eigen::VectorXf> result(out.row(token).data() + offset,
                                          headDim);
       result = (values.upTo(positions).transpose() * weights.cast<double>())
@@ -286,7 +265,6 @@ Matrix LayerSteps::attend(const Matrix &queries, const KeyValueCache &cache,
                 for (int64_t head = begin; head < end; ++head)
                   attendHead(head, weights);
               });
-  round(out);
   return out;
 }
 

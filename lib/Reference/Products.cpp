@@ -106,6 +106,66 @@ Matrix reference::multiply(const Matrix &x, std::span<const float> weight,
   return y;
 }
 
+/// Columns that share a unit (docs/numerics.md, N14).
+static constexpr int64_t columnsOfGroup = 32;
+
+/// A row rounded, in each group, to multiples of 2^(E - 9), where 2^E is the
+/// least power of two above all magnitudes (from 2^-14 on); groups that have
+/// one of 2^14 and more stay as they are.
+static void roundToGroups(const float *row, int64_t k, float *out) {
+  constexpr float toInteger = 0x1.8p23f;
+  for (int64_t first = 0; first < k; first += columnsOfGroup) {
+    int64_t end = std::min(k, first + columnsOfGroup);
+    float largest = 0x1p-15f;
+    for (int64_t i = first; i < end; ++i)
+      largest = std::max(largest, std::fabs(row[i]));
+    if (largest >= 0x1p14f) {
+      std::copy(row + first, row + end, out + first);
+      continue;
+    }
+    int exponent = std::ilogb(largest) + 1 - 9;
+    float unit = std::ldexp(1.0f, exponent);
+    float inverse = std::ldexp(1.0f, -exponent);
+    for (int64_t i = first; i < end; ++i)
+      out[i] = ((row[i] * inverse + toInteger) - toInteger) * unit;
+  }
+}
+
+Matrix reference::multiplyInGroups(const Matrix &x,
+                                   std::span<const float> weight, int64_t n,
+                                   unsigned threads) {
+  using RowMajor =
+      Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  int64_t k = x.columns;
+  RowMajor rows(x.rows, k);
+  for (int64_t m = 0; m < x.rows; ++m)
+    roundToGroups(x.row(m).data(), k, rows.row(m).data());
+  Matrix y(x.rows, n);
+  // Channels whose rounded weights lie together.
+  constexpr int64_t together = 64;
+  auto multiplyBlock = [&](int64_t first) {
+    int64_t count = std::min(together, n - first);
+    RowMajor weights(count, k), sums = RowMajor::Zero(x.rows, count), group;
+    for (int64_t c = 0; c < count; ++c)
+      roundToGroups(weight.data() + (first + c) * k, k, weights.row(c).data());
+    for (int64_t at = 0; at < k; at += columnsOfGroup) {
+      int64_t columns = std::min(columnsOfGroup, k - at);
+      // Exact, in any order.
+      group.noalias() = rows.middleCols(at, columns) *
+                        weights.middleCols(at, columns).transpose();
+      sums += group;
+    }
+    for (int64_t m = 0; m < x.rows; ++m)
+      std::copy_n(sums.row(m).data(), count, y.row(m).data() + first);
+  };
+  parallelFor((n + together - 1) / together, together * x.rows * k, threads,
+              [&](int64_t begin, int64_t end) {
+                for (int64_t block = begin; block < end; ++block)
+                  multiplyBlock(block * together);
+              });
+  return y;
+}
+
 /// The integers of a channel as the product has them, but for the factor 16:
 /// weights, times their group's multiplier where there are groups.
 static void expandChannel(const W4A8Linear &linear, int64_t channel,

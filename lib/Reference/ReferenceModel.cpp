@@ -107,6 +107,13 @@ private:
   Input normalize(const std::string &name, const Matrix &x,
                   std::span<const float> weight) const;
   Matrix project(const Input &x, const Linear &linear) const;
+  Matrix projectToVocabulary(const Matrix &x,
+                             std::span<const float> weight) const {
+    if constexpr (arithmeticOf<Linear> == Arithmetic::W4A8)
+      return multiplyInGroups(x, weight, config.vocabSize, threads);
+    else
+      return multiply(x, weight, config.vocabSize, threads);
+  }
 
   Weights<Linear> weights;
 };
@@ -189,13 +196,8 @@ void ReferenceModel::Typed<Linear>::runLayer(const Layer &layer, int64_t index,
   observe(prefix + "self_attn.q_rope", q);
   observe(prefix + "self_attn.k_rope", k);
 
-  if (int8Cache) {
-    steps.throughInt8(k);
-    steps.throughInt8(v);
-  }
   KeyValueCache &cache = caches[index];
-  cache.keys.insert(cache.keys.end(), k.values.begin(), k.values.end());
-  cache.values.insert(cache.values.end(), v.values.begin(), v.values.end());
+  steps.append(cache, k, v, int8Cache);
   Matrix context = steps.attend(q, cache, position, threads);
   observe(prefix + "self_attn.context", context);
   steps.addResidual(x,
@@ -222,9 +224,8 @@ Matrix ReferenceModel::Typed<Linear>::run(std::span<const int32_t> tokens,
   observe("model.norm", h);
   h.values.erase(h.values.begin(), h.values.begin() + first * h.columns);
   h.rows -= first;
-  Matrix logits =
-      multiply(h, weights.lmHead.empty() ? weights.embedding : weights.lmHead,
-               config.vocabSize, threads);
+  Matrix logits = projectToVocabulary(
+      h, weights.lmHead.empty() ? weights.embedding : weights.lmHead);
   observe("lm_head", logits);
   return logits;
 }

@@ -19,10 +19,10 @@
 // CHECK: %[[R:.*]], %[[RS:.*]] = odyssey.quantize %[[A]] maxima %[[AMAX]] : tensor<?x80xf16>, tensor<?x8xf32>
 // CHECK: odyssey.matmul %[[R]] scale %[[RS]], {{.*}} {odyssey.prologue} : {{.*}} -> tensor<?x128xf16>
 func.func @layer(%qkv: tensor<?x256xf16>, %t: tensor<128x16xf32>, %p: tensor<?xi32>, %pages: tensor<1x8xi32>,
-                 %kv: memref<5x8x2x4x64x16xf16>, %layer: i32, %w: !up, %s: tensor<160xf32>, %v: !down, %vs: tensor<128xf32>)
+                 %kv: memref<5x8x2x4x64x18xf16>, %layer: i32, %w: !up, %s: tensor<160xf32>, %v: !down, %vs: tensor<128xf32>)
     -> tensor<?x128xf16> attributes {odyssey.bucket = 1 : i64, odyssey.function = "layer"} {
   %o, %max = odyssey.decode_attention %qkv table %t at %p, %p, %pages cache %kv layer %layer heads 8 scale = 0.25 splits 2
-      : (tensor<?x256xf16>), tensor<128x16xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x8xi32>, memref<5x8x2x4x64x16xf16>
+      : (tensor<?x256xf16>), tensor<128x16xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x8xi32>, memref<5x8x2x4x64x18xf16>
       -> tensor<?x128xf16>, tensor<?x4xf32>
   %q, %qs = odyssey.quantize %o : tensor<?x128xf16> -> !q128, tensor<?xf32>
   %a = odyssey.matmul %q scale %qs, %w scale %s silu_mul schedule #hopper

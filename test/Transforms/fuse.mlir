@@ -6,7 +6,7 @@
 // CHECK: %[[QKV:.*]] = odyssey.matmul %{{.*}} scale %{{.*}}, %[[W]] scale %[[S]] : {{.*}} -> tensor<?x128xf16>
 // CHECK: odyssey.rope_append %[[QKV]] table
 func.func @query_key_value(%x: tensor<?x64xi8>, %xs: tensor<?xf32>, %t: tensor<128x8xf32>, %p: tensor<?xi32>,
-                           %pages: tensor<1x2xi32>, %kv: memref<5x2x2x4x64x8xf16>, %layer: i32) -> tensor<?x64xf16> {
+                           %pages: tensor<1x2xi32>, %kv: memref<5x2x2x4x64x10xf16>, %layer: i32) -> tensor<?x64xf16> {
   %wq = odyssey.weight "q" : tensor<64x64xi4>
   %sq = odyssey.weight "qs" : tensor<64xf32>
   %wk = odyssey.weight "k" : tensor<32x64xi4>
@@ -18,7 +18,7 @@ func.func @query_key_value(%x: tensor<?x64xi8>, %xs: tensor<?xf32>, %t: tensor<1
   %v = odyssey.matmul %x scale %xs, %wv scale %sv : (tensor<?x64xi8>, tensor<?xf32>, tensor<32x64xi4>, tensor<32xf32>) -> tensor<?x32xf16>
   %r = odyssey.rope_append %q, %k, %v table %t at %p, %p, %pages cache %kv layer %layer heads 8
       : (tensor<?x64xf16>, tensor<?x32xf16>, tensor<?x32xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>,
-        memref<5x2x2x4x64x8xf16> -> tensor<?x64xf16>
+        memref<5x2x2x4x64x10xf16> -> tensor<?x64xf16>
   return %r : tensor<?x64xf16>
 }
 

@@ -94,13 +94,13 @@ func.func @product(%x: tensor<?x64xi8, #fastgemm.rows<stride = 64>>, %s: tensor<
 // CHECK-COUNT-1: odyssey.kernel
 // CHECK-NOT: odyssey.kernel
 func.func @layers(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>,
-                  %kv: memref<5x2x2x4x64x8xf16>) -> tensor<?x64xf16> {
+                  %kv: memref<5x2x2x4x64x10xf16>) -> tensor<?x64xf16> {
   %l0 = arith.constant 0 : i32
   %l1 = arith.constant 1 : i32
   %a = odyssey.attention %q at %p, %p, %pages cache %kv layer %l0 heads 8 scale = 0.35 {tile_tokens = 1 : i32}
-      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x8xf16> -> tensor<?x64xf16>
+      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x10xf16> -> tensor<?x64xf16>
   %b = odyssey.attention %a at %p, %p, %pages cache %kv layer %l1 heads 8 scale = 0.35 {tile_tokens = 1 : i32}
-      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x8xf16> -> tensor<?x64xf16>
+      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x10xf16> -> tensor<?x64xf16>
   return %b : tensor<?x64xf16>
 }
 
@@ -119,7 +119,7 @@ func.func @layers(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %pages: tensor<1x2xi3
 // CHECK-DAG: odyssey.kernel @argmax_n512({{.*}} attributes {kind = "sample"}
 // CHECK-DAG: odyssey.kernel @rope_append_h8({{.*}} attributes {kind = "rope"}
 func.func @kinds(%ids: tensor<?xi32>, %w: tensor<512x64xf16>, %norm: tensor<64xf16>, %state: memref<128x64xf16>,
-                 %qkv: tensor<?x128xf16>, %t: tensor<128x8xf32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x4x64x8xf16>) {
+                 %qkv: tensor<?x128xf16>, %t: tensor<128x8xf32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x4x64x10xf16>) {
   %layer = arith.constant 0 : i32
   %x = odyssey.embedding %ids, %w : (tensor<?xi32>, tensor<512x64xf16>) -> tensor<?x64xf16>
   %q, %s = odyssey.quantize %x : tensor<?x64xf16> -> tensor<?x64xi8>, tensor<?xf32>
@@ -130,7 +130,7 @@ func.func @kinds(%ids: tensor<?xi32>, %w: tensor<512x64xf16>, %norm: tensor<64xf
   %l = odyssey.linear %h, %w keep : (tensor<?x64xf16>, tensor<512x64xf16>) -> tensor<?x512xf32>
   %n = odyssey.argmax %l : tensor<?x512xf32> -> tensor<?xi32>
   %r = odyssey.rope_append %qkv table %t at %ids, %ids, %pages cache %kv layer %layer heads 8
-      : (tensor<?x128xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x8xf16> -> tensor<?x64xf16>
+      : (tensor<?x128xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x10xf16> -> tensor<?x64xf16>
   return
 }
 

@@ -106,9 +106,9 @@ func.func @head(%x: tensor<?x64xf16>) -> tensor<?x512xf32> {
 // CHECK-LABEL: func.func @attention_t256(
 // CHECK: odyssey.attention {{.*}} {tile_tokens = 32 : i32}
 func.func @attention(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>,
-                     %kv: memref<5x2x2x4x64x8xf16>, %layer: i32) -> tensor<?x64xf16> {
+                     %kv: memref<5x2x2x4x64x10xf16>, %layer: i32) -> tensor<?x64xf16> {
   %o = odyssey.attention %q at %p, %p, %pages cache %kv layer %layer heads 8 scale = 0.35
-      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x8xf16> -> tensor<?x64xf16>
+      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x10xf16> -> tensor<?x64xf16>
   return %o : tensor<?x64xf16>
 }
 

@@ -20,9 +20,12 @@ enum class Arithmetic {
   W4A8, // rounded to fp16, as the compiled model keeps them
 };
 
-/// Keys and values of one layer, a row of keyValueWidth values per position.
+/// Keys and values of one layer, a row of keyValueWidth values per position. In
+/// W4A8 they are integers, with a scale for each position and head
+/// (docs/numerics.md, N21).
 struct KeyValueCache {
   std::vector<float> keys, values;
+  std::vector<float> keyScales = {}, valueScales = {};
 };
 
 /// A row is `products` times the factor of that row.
@@ -59,13 +62,15 @@ public:
   /// RoPE on the heads of tokens that stand at `position` and after.
   void rotate(Matrix &heads, int64_t position) const;
 
-  /// What a cache of 8-bit integers with a scale per token and head gives back
-  /// for keys or values.
-  void throughInt8(Matrix &heads) const;
+  /// Appends the keys, rotated, and values of tokens; in W4A8 with `int8` as
+  /// integers of 8 bits.
+  void append(KeyValueCache &cache, const Matrix &keys, const Matrix &values,
+              bool int8 = false) const;
 
   /// Causal attention of the tokens `queries`, the first of which stands at
   /// `position`, over a cache that holds them already. Query heads share the
-  /// key-value heads in groups. `threads` as in ReferenceModel.
+  /// key-value heads in groups. In W4A8 every bit is that of the compiled model
+  /// (docs/numerics.md, N22). `threads` as in ReferenceModel.
   Matrix attend(const Matrix &queries, const KeyValueCache &cache,
                 int64_t position, unsigned threads) const;
 
@@ -82,6 +87,9 @@ public:
   void addResidual(Matrix &x, const Matrix &y) const;
 
 private:
+  Matrix attendInIntegers(const Matrix &queries, const KeyValueCache &cache,
+                          int64_t position, unsigned threads) const;
+
   /// The r of RMSNorm from the sum of `count` squares.
   float normFactor(float squares, size_t count) const;
 

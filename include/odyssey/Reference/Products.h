@@ -50,6 +50,12 @@ float quantizeToken(std::span<const float> x, std::span<int8_t> quantized);
 Matrix multiply(const Matrix &x, std::span<const float> weight, int64_t n,
                 unsigned threads);
 
+/// y = x W^T as `odyssey.linear` has it (docs/numerics.md, N14), for x and W of
+/// fp16 values: both rounded to units of groups of 32 columns, so that a
+/// group's sum is exact, and groups added in ascending order.
+Matrix multiplyInGroups(const Matrix &x, std::span<const float> weight,
+                        int64_t n, unsigned threads);
+
 /// y = x W^T with x quantized per token, int32 accumulation, and
 /// fp32(acc) * (scale[n] / 16) * tokenScale (+ bias[n]), left to right, rounded
 /// to fp16, where acc is the sum of quantized x * (16 * weight). With groups

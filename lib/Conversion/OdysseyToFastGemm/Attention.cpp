@@ -9,15 +9,16 @@
 // page's while this one is used.
 //
 // FlashAttention-2 in registers: S = Q K^T is the accumulator of m16n8k16,
-// whose layout is that of an A fragment, so the softmax's numerators go
-// straight into P V. Keys are read by ldmatrix as they lie, values by
-// ldmatrix.trans.
+// whose layout is that of an A fragment, so the weights that a row makes of its
+// scores go straight into P V. Keys are read by ldmatrix as they lie, values by
+// ldmatrix.trans. A page's weights are integers of its own, so that its P V is
+// exact before it is added to that of the pages before.
 //
 // What a row computes depends on its position alone: chunks of 256 positions
 // are computed for themselves and merged in ascending order, and a page behind
 // the row's position is fully masked, which changes neither the running
-// maximum, nor the sum, nor the output (their factor is exp(0) = 1 and every
-// numerator 0). So rows of several positions share a tile, and tokens of
+// maximum, nor the sum, nor the output (their factor is 2^0 = 1 and every
+// weight 0). So rows of several positions share a tile, and tokens of
 // several sequences: the CTA walks the runs of equal sequence in its tile one
 // after the other, with all other rows masked. Pages behind the tile's greatest
 // position are not read at all.
@@ -48,26 +49,23 @@ private:
   /// What a warp's 16 rows (two a lane, g and g + 8) have seen of a chunk, or
   /// of all chunks so far.
   struct State {
-    /// headDim / 8 accumulators of the output and one of the sum, whose columns
-    /// are all equal.
+    /// headDim / 8 accumulators of the output.
     SmallVector<Val> tiles;
-    Val maximum[2];
+    RowState rows[2];
 
     SmallVector<Val> flat() const;
     static State fromFlat(ArrayRef<Val> all);
   };
 
   State emptyState();
-  void locateRows();
+  void locateRows(Val thread);
   void loadQueries();
   Val queryAddress(int64_t step);
-  Val slot(Val index) { return index * pages.slotBytes(); }
   State walkChunks(Val sequence, Val pageCount, State total);
   Val lastVisible(int row, Val sequence);
-  State processPage(Val page, Val firstPosition, ArrayRef<Val> last,
-                    State state);
-  SmallVector<Val> scores(Val keys);
-  void addValues(State &state, Val page, ArrayRef<Val> numerators);
+  State processPage(const PagePlace &page, Val firstPosition,
+                    ArrayRef<Val> last, State state);
+  SmallVector<Val> scores(const PagePlace &page);
   State merge(const State &total, const State &chunk);
   void storeRows(const State &state);
   Val perToken(unsigned operand, Val token) {
@@ -103,29 +101,31 @@ AttentionEmitter::AttentionEmitter(KernelBuilder &k, graph::AttentionOp op)
           cast<ShapedType>(op.getPageTable().getType()).getDimSize(1)),
       pages(k, cast<MemRefType>(op.getCache().getType()), threads) {
   d = pages.cache.headDim;
+  pages.slots = kSlots;
 }
 
 SmallVector<Val> AttentionEmitter::State::flat() const {
   SmallVector<Val> all(tiles);
-  all.append({maximum[0], maximum[1]});
+  for (const RowState &row : rows)
+    all.append({row.maximum, row.sum});
   return all;
 }
 AttentionEmitter::State AttentionEmitter::State::fromFlat(ArrayRef<Val> all) {
   State state;
-  state.tiles.assign(all.begin(), all.end() - 2);
-  state.maximum[0] = all[all.size() - 2];
-  state.maximum[1] = all[all.size() - 1];
+  state.tiles.assign(all.begin(), all.end() - 4);
+  for (auto [i, row] : llvm::enumerate(state.rows))
+    row = {all[all.size() - 4 + 2 * i], all[all.size() - 3 + 2 * i]};
   return state;
 }
 AttentionEmitter::State AttentionEmitter::emptyState() {
   State state;
-  state.tiles.assign(pages.pieces() + 1, k.zeros(k.vec(4, k.f32())));
-  state.maximum[0] = state.maximum[1] = k.constantF32(kMinusInfinity);
+  state.tiles.assign(pages.pieces(), k.zeros(k.vec(4, k.f32())));
+  for (RowState &row : state.rows)
+    row = {k.constantF32(kMinusInfinity), k.constantF32(0.0f)};
   return state;
 }
 
-void AttentionEmitter::locateRows() {
-  Val thread = k.threadIndex();
+void AttentionEmitter::locateRows(Val thread) {
   lane = thread & 31;
   warp = thread >> 5;
   kvHead = k.blockIndex(0);
@@ -167,34 +167,21 @@ void AttentionEmitter::loadQueries() {
 /// memory, since registers are what long heads run out of. Nobody else reads
 /// it.
 Val AttentionEmitter::queryAddress(int64_t step) {
-  return k.offset(k.shared(pages.sharedBytes(kSlots) + step * threads * 16),
+  return k.offset(k.shared(pages.sharedBytes() + step * threads * 16),
                   k.threadIndex() << 4);
 }
 
 /// S = Q K^T: per 8 positions one accumulator.
-SmallVector<Val> AttentionEmitter::scores(Val keys) {
+SmallVector<Val> AttentionEmitter::scores(const PagePlace &page) {
   SmallVector<Val> sums(kPage / 8, k.zeros(k.vec(4, k.f32())));
   for (int64_t step = 0; step < pages.steps(); ++step) {
     Val a = k.load(k.vec(4, k.i32()), queryAddress(step));
     for (int64_t j = 0; j < kPage / 8; ++j) {
-      Val b = pages.keyFragment(keys, k.constant(0), j * 8, step);
+      Val b = pages.keyFragment(page, k.constant(0), j * 8, step);
       sums[j] = k.mmaF16(a, b, sums[j]);
     }
   }
   return sums;
-}
-
-/// output += P V and sum += P 1, P as A fragments of 16 positions.
-void AttentionEmitter::addValues(State &state, Val page,
-                                 ArrayRef<Val> numerators) {
-  Val ones = pages.ones();
-  for (int64_t step = 0; step < kPage / 16; ++step) {
-    for (int64_t n = 0; n < pages.pieces(); ++n) {
-      Val b = pages.valueFragment(page, step * 16, k.constant(0), n);
-      state.tiles[n] = k.mmaF16(numerators[step], b, state.tiles[n]);
-    }
-    state.tiles.back() = k.mmaF16(numerators[step], ones, state.tiles.back());
-  }
 }
 
 /// The last position of `sequence` that a row sees; -1 where it sees none.
@@ -203,45 +190,72 @@ Val AttentionEmitter::lastVisible(int row, Val sequence) {
   return k.select(mine, perToken(1, rowToken[row]), k.constant(-1));
 }
 
-AttentionEmitter::State AttentionEmitter::processPage(Val page,
+AttentionEmitter::State AttentionEmitter::processPage(const PagePlace &page,
                                                       Val firstPosition,
                                                       ArrayRef<Val> last,
                                                       State state) {
   SmallVector<Val> s = scores(page);
-  Val scale = k.constantF32(op.getScale().convertToFloat());
+  Val factor = scoreFactor(k, op.getScale().convertToFloat());
   Val minusInfinity = k.constantF32(kMinusInfinity);
   Val column = firstPosition + ((lane & 3) << 1);
-
-  PageSoftmax rows[2];
-  for (int i = 0; i < 2; ++i) {
-    // Element e of an accumulator: row e / 2, column e mod 2.
-    SmallVector<Val> scaled;
-    Val maximum = state.maximum[i];
-    for (int64_t j = 0; j < kPage / 8; ++j)
-      for (int64_t c = 0; c < 2; ++c) {
+  // Element e of an accumulator: row e / 2, column e mod 2. A row's state is
+  // small only when its weights are packed, so one goes after the other.
+  SmallVector<Val> scaled[2];
+  Val maximum[2] = {minusInfinity, minusInfinity};
+  for (int64_t j = 0; j < kPage / 8; ++j) {
+    Val scales = pages.columnScales(page.keyScales, k.constant(j * 8));
+    for (int64_t c = 0; c < 2; ++c) {
+      Val ofColumn = k.extract(scales, c) * factor;
+      for (int i = 0; i < 2; ++i) {
         Val isHidden = k.signedLess(last[i], column + (j * 8 + c));
-        scaled.push_back(k.select(isHidden, minusInfinity,
-                                  k.extract(s[j], 2 * i + c) * scale));
-        maximum = k.maxF(maximum, scaled.back());
+        scaled[i].push_back(k.select(isHidden, minusInfinity,
+                                     k.extract(s[j], 2 * i + c) * ofColumn));
+        maximum[i] = k.maxF(maximum[i], scaled[i].back());
       }
-    maximum = k.warpReduce(maximum, Reduction::Max, 4);
-    rows[i] = pageSoftmax(k, scaled, state.maximum[i], maximum);
-    state.maximum[i] = maximum;
+    }
   }
-  for (Val &tile : state.tiles)
-    tile = scaleRows(k, tile, rows[0].factor, rows[1].factor);
+
+  constexpr int64_t columns = kPage / 4, blockColumns = 4;
+  SmallVector<Val> pairs[2];
+  PageFactors factors[2];
+  for (int i = 0; i < 2; ++i) {
+    maximum[i] = k.warpReduce(maximum[i], Reduction::Max, 4);
+    SmallVector<Val> products;
+    Val exponentials, sum;
+    for (int64_t at = 0; at < columns; at += blockColumns) {
+      SmallVector<Val> valueScales;
+      for (int64_t j = at / 2; j < (at + blockColumns) / 2; ++j) {
+        Val scales = pages.columnScales(page.valueScales, k.constant(j * 8));
+        for (int64_t c = 0; c < 2; ++c)
+          valueScales.push_back(k.extract(scales, c));
+      }
+      BlockWeights block =
+          blockWeights(k, ArrayRef(scaled[i]).slice(at, blockColumns),
+                       valueScales, maximum[i]);
+      products.append(block.products);
+      exponentials =
+          at == 0 ? block.exponentials : exponentials + block.exponentials;
+      sum = at == 0 ? block.sum : sum + block.sum;
+    }
+    factors[i] = addPage(k, state.rows[i], maximum[i], exponentials, sum);
+    SmallVector<Val> weights = roundWeights(k, products, factors[i]);
+    for (int64_t at = 0; at < columns; at += 2)
+      pairs[i].push_back(k.packHalves(weights[at], weights[at + 1]));
+  }
 
   // Two accumulators of 8 positions are the A fragment of 16.
   SmallVector<Val> fragments;
-  for (int64_t j = 0; j < kPage / 8; j += 2) {
-    SmallVector<Val> registers;
-    for (int64_t part = 0; part < 2; ++part)
-      for (PageSoftmax &row : rows)
-        registers.push_back(k.packHalves(row.numerators[2 * (j + part)],
-                                         row.numerators[2 * (j + part) + 1]));
-    fragments.push_back(k.vectorOf(registers));
+  for (int64_t j = 0; j < kPage / 8; j += 2)
+    fragments.push_back(k.vectorOf(
+        {pairs[0][j], pairs[1][j], pairs[0][j + 1], pairs[1][j + 1]}));
+  for (int64_t n = 0; n < pages.pieces(); ++n) {
+    Val sum = k.zeros(k.vec(4, k.f32()));
+    for (int64_t step = 0; step < kPage / 16; ++step)
+      sum =
+          k.mmaF16(fragments[step],
+                   pages.valueFragment(page, step * 16, k.constant(0), n), sum);
+    state.tiles[n] = addToRows(k, state.tiles[n], sum, factors);
   }
-  addValues(state, page, fragments);
   return state;
 }
 
@@ -251,33 +265,43 @@ AttentionEmitter::State AttentionEmitter::merge(const State &total,
                                                 const State &chunk) {
   State result = total;
   Val minusInfinity = k.constantF32(kMinusInfinity);
+  Val isEmpty[2];
+  ChunkMerge factors[2];
+  auto add = [&](int i, Val merged, Val added) {
+    return k.select(isEmpty[i], merged,
+                    merged * factors[i].total + added * factors[i].chunk);
+  };
   for (int i = 0; i < 2; ++i) {
-    Val isEmpty = chunk.maximum[i] == minusInfinity;
-    ChunkMerge factors = mergeFactors(k, total.maximum[i], chunk.maximum[i]);
-    result.maximum[i] = k.select(isEmpty, total.maximum[i], factors.maximum);
-    for (auto [merged, part] : llvm::zip_equal(result.tiles, chunk.tiles))
-      for (int64_t e : {2 * i, 2 * i + 1}) {
-        Val before = k.extract(merged, e);
-        Val sum = before * factors.total + k.extract(part, e) * factors.chunk;
-        merged = k.insert(k.select(isEmpty, before, sum), merged, e);
-      }
+    const RowState &before = total.rows[i], &part = chunk.rows[i];
+    isEmpty[i] = part.maximum == minusInfinity;
+    factors[i] = mergeFactors(k, before.maximum, part.maximum);
+    result.rows[i] = {k.select(isEmpty[i], before.maximum, factors[i].maximum),
+                      add(i, before.sum, part.sum)};
+  }
+  for (auto [merged, added] : llvm::zip_equal(result.tiles, chunk.tiles)) {
+    SmallVector<Val> elements;
+    for (int64_t e = 0; e < 4; ++e)
+      elements.push_back(add(e / 2, k.extract(merged, e), k.extract(added, e)));
+    merged = k.vectorOf(elements);
   }
   return result;
 }
 
 void AttentionEmitter::storeRows(const State &state) {
+  // ptxas spills what it could compute again.
+  locateRows(k.threadIndexHere());
   for (int i = 0; i < 2; ++i)
     k.ifThen(rowExists[i], [&] {
-      Val total = k.extract(state.tiles.back(), 2 * i);
+      Val sum = state.rows[i].sum;
       Val address = k.offset(k.row(k.result(0), rowToken[i], heads * d * 2),
                              rowHead[i] * (d * 2) + ((lane & 3) << 2));
-      Val zero = k.constantF32(0.0f), isToken = zero < total;
+      // Rows without a token become zeros.
+      Val zero = k.constantF32(0.0f);
+      Val inverse = k.select(zero < sum, k.constantF32(1.0f) / sum, zero);
       for (int64_t n = 0; n < pages.pieces(); ++n) {
         SmallVector<Val> pair;
-        // Rows without a token become zeros.
         for (int64_t e : {2 * i, 2 * i + 1})
-          pair.push_back(k.toF16(
-              k.select(isToken, k.extract(state.tiles[n], e) / total, zero)));
+          pair.push_back(k.toF16(k.extract(state.tiles[n], e) * inverse));
         k.store(k.packHalves(pair[0], pair[1]), k.offset(address, n * 16));
       }
     });
@@ -290,7 +314,7 @@ AttentionEmitter::walkChunks(Val sequence, Val pageCount, State total) {
   Val last[] = {lastVisible(0, sequence), lastVisible(1, sequence)};
   Val table = k.offset(k.operand(3), sequence * (pagesPerSequence * 4));
   auto startPage = [&](Val index) {
-    pages.start(slot(index & 1), cacheHead,
+    pages.start(index & 1, cacheHead,
                 k.load(k.i32(), k.offset(table, index << 2)));
   };
   k.ifThen(zero < pageCount, [&] {
@@ -312,7 +336,7 @@ AttentionEmitter::walkChunks(Val sequence, Val pageCount, State total) {
                      Val next = i + 1;
                      k.ifThen(next < pageCount, [&] { startPage(next); });
                      k.create<fastgemm::AsyncCommitOp>();
-                     Val page = pages.finish(slot(i & 1), kSlots);
+                     PagePlace page = pages.finish(i & 1);
                      return processPage(page, i * kPage, last,
                                         State::fromFlat(carried))
                          .flat();
@@ -323,7 +347,7 @@ AttentionEmitter::walkChunks(Val sequence, Val pageCount, State total) {
 }
 
 LogicalResult AttentionEmitter::emit() {
-  locateRows();
+  locateRows(k.threadIndex());
   loadQueries();
   Val zero = k.constant(0), one = k.constant(1);
 
@@ -350,7 +374,7 @@ LogicalResult AttentionEmitter::emit() {
       });
   storeRows(State::fromFlat(result));
   k.finish({pages.cache.kvHeads, 1, 1}, {0, tileTokens, 0}, threads,
-           pages.sharedBytes(kSlots) + pages.steps() * threads * 16);
+           pages.sharedBytes() + pages.steps() * threads * 16);
   return success();
 }
 

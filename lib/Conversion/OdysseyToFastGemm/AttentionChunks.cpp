@@ -10,8 +10,10 @@ using namespace odyssey::conversion;
 
 static constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 /// Slots for pages in shared memory, as many as fit these bytes: copies in
-/// flight are what hides the memory's latency.
-static constexpr int64_t kStageBytes = 96 * 1024;
+/// flight are what hides the memory's latency. A CTA has 99 KB on the smallest
+/// GPUs; on Hopper, whose memory is the fastest, two have more.
+static constexpr int64_t kStageBytes = 92 * 1024,
+                         kHopperStageBytes = 104 * 1024;
 static constexpr int64_t kMinStages = 2;
 
 ChunkEmitter::ChunkEmitter(KernelBuilder &k, const ChunkedAttention &op)
@@ -19,22 +21,28 @@ ChunkEmitter::ChunkEmitter(KernelBuilder &k, const ChunkedAttention &op)
       group(heads / pages.cache.kvHeads), d(pages.cache.headDim),
       rowBlocks((group + kRows - 1) / kRows), k(k), op(op),
       ownPieces((pages.pieces() + kWarps - 1) / kWarps),
-      stages(
-          std::clamp((kStageBytes - pages.sharedBytes(0)) / pages.slotBytes(),
-                     kMinStages, kChunkPages)),
-      numeratorBytes(pages.sharedBytes(stages)),
-      maximaBytes(numeratorBytes + kWarps * 32 * 16) {}
+      stages(std::clamp(((k.isHopper() ? kHopperStageBytes : kStageBytes) -
+                         pages.sharedBytes()) /
+                            pages.slotBytes(),
+                        kMinStages, kChunkPages)) {
+  pages.slots = stages;
+  constexpr int64_t exchangeBytes = kWarps * 32 * 16;
+  sumBytes = pages.sharedBytes();
+  weightBytes = sumBytes + exchangeBytes;
+  maximaBytes = weightBytes + exchangeBytes;
+}
 
 SmallVector<Val> ChunkEmitter::State::flat() const {
   SmallVector<Val> all(tiles);
-  all.append({maximum[0], maximum[1]});
+  for (const RowState &row : rows)
+    all.append({row.maximum, row.sum});
   return all;
 }
 ChunkEmitter::State ChunkEmitter::State::fromFlat(ArrayRef<Val> all) {
   State state;
-  state.tiles.assign(all.begin(), all.end() - 2);
-  state.maximum[0] = all[all.size() - 2];
-  state.maximum[1] = all[all.size() - 1];
+  state.tiles.assign(all.begin(), all.end() - 4);
+  for (auto [i, row] : llvm::enumerate(state.rows))
+    row = {all[all.size() - 4 + 2 * i], all[all.size() - 3 + 2 * i]};
   return state;
 }
 
@@ -77,21 +85,20 @@ SmallVector<Val> ChunkEmitter::loadQueries(llvm::function_ref<Val(int)> rowAt) {
   return fragments;
 }
 
-/// Gives every warp the numerators of all of them: A fragments of 16 positions
-/// each, in the warps' order.
-SmallVector<Val> ChunkEmitter::exchangeNumerators(Val packed) {
+SmallVector<Val> ChunkEmitter::exchange(Val own, int64_t bytes) {
   auto address = [&](Val ofWarp) {
-    return k.offset(k.shared(numeratorBytes), (ofWarp << 9) + (lane << 4));
+    return k.offset(k.shared(bytes), (ofWarp << 9) + (lane << 4));
   };
-  k.store(packed, address(warp));
+  k.store(own, address(warp));
   k.barrier();
   SmallVector<Val> all;
   for (int64_t w = 0; w < kWarps; ++w)
-    all.push_back(k.load(k.vec(4, k.i32()), address(k.constant(w))));
+    all.push_back(k.load(own.type(), address(k.constant(w))));
   return all;
 }
 
-ChunkEmitter::State ChunkEmitter::processPage(Val page, Val firstPosition,
+ChunkEmitter::State ChunkEmitter::processPage(const PagePlace &page,
+                                              Val firstPosition,
                                               ArrayRef<Val> queries,
                                               State state) {
   // Scores of this warp's 16 positions: two accumulators.
@@ -102,9 +109,18 @@ ChunkEmitter::State ChunkEmitter::processPage(Val page, Val firstPosition,
       sums[j] = k.mmaF16(queries[step],
                          pages.keyFragment(page, first, j * 8, step), sums[j]);
 
-  Val scale = k.constantF32(op.scale);
+  Val factor = scoreFactor(k, op.scale);
   Val minusInfinity = k.constantF32(kMinusInfinity);
   Val column = firstPosition + first + ((lane & 3) << 1);
+  SmallVector<Val> keyFactors, valueScales;
+  for (int64_t j = 0; j < 2; ++j) {
+    Val ofKeys = pages.columnScales(page.keyScales, first + j * 8);
+    Val ofValues = pages.columnScales(page.valueScales, first + j * 8);
+    for (int64_t c = 0; c < 2; ++c) {
+      keyFactors.push_back(k.extract(ofKeys, c) * factor);
+      valueScales.push_back(k.extract(ofValues, c));
+    }
+  }
   SmallVector<Val> scaled[2];
   auto maxima = [&](Val ofWarp, int i) {
     return k.offset(k.shared(maximaBytes),
@@ -116,37 +132,50 @@ ChunkEmitter::State ChunkEmitter::processPage(Val page, Val firstPosition,
       for (int64_t c = 0; c < 2; ++c) {
         Val visible = column + (j * 8 + c) <= position;
         scaled[i].push_back(k.select(
-            visible, k.extract(sums[j], 2 * i + c) * scale, minusInfinity));
+            visible, k.extract(sums[j], 2 * i + c) * keyFactors[2 * j + c],
+            minusInfinity));
         maximum = k.maxF(maximum, scaled[i].back());
       }
     maximum = k.warpReduce(maximum, Reduction::Max, 4);
     k.ifThen((lane & 3) == 0, [&] { k.store(maximum, maxima(warp, i)); });
   }
   k.barrier();
-  PageSoftmax rows[2];
+  Val maximum[2];
+  BlockWeights blocks[2];
   for (int i = 0; i < 2; ++i) {
-    Val maximum = state.maximum[i];
-    for (int64_t w = 0; w < kWarps; ++w)
-      maximum = k.maxF(maximum, k.load(k.f32(), maxima(k.constant(w), i)));
-    rows[i] = pageSoftmax(k, scaled[i], state.maximum[i], maximum);
-    state.maximum[i] = maximum;
+    for (int64_t w = 0; w < kWarps; ++w) {
+      Val ofWarp = k.load(k.f32(), maxima(k.constant(w), i));
+      maximum[i] = w == 0 ? ofWarp : k.maxF(maximum[i], ofWarp);
+    }
+    blocks[i] = blockWeights(k, scaled[i], valueScales, maximum[i]);
+  }
+  // The sums of the blocks in order, as where one lane has them all.
+  Val sumsOfPage;
+  for (Val ofWarp :
+       exchange(k.vectorOf({blocks[0].exponentials, blocks[0].sum,
+                            blocks[1].exponentials, blocks[1].sum}),
+                sumBytes))
+    sumsOfPage = sumsOfPage.value ? sumsOfPage + ofWarp : ofWarp;
+  PageFactors factors[2];
+  SmallVector<Val> own[2];
+  for (int i = 0; i < 2; ++i) {
+    factors[i] =
+        addPage(k, state.rows[i], maximum[i], k.extract(sumsOfPage, 2 * i),
+                k.extract(sumsOfPage, 2 * i + 1));
+    own[i] = roundWeights(k, blocks[i].products, factors[i]);
   }
   SmallVector<Val> registers;
   for (int64_t j = 0; j < 2; ++j)
-    for (PageSoftmax &row : rows)
-      registers.push_back(
-          k.packHalves(row.numerators[2 * j], row.numerators[2 * j + 1]));
-  SmallVector<Val> numerators = exchangeNumerators(k.vectorOf(registers));
+    for (const SmallVector<Val> &row : own)
+      registers.push_back(k.packHalves(row[2 * j], row[2 * j + 1]));
+  SmallVector<Val> weights = exchange(k.vectorOf(registers), weightBytes);
 
-  for (Val &tile : state.tiles)
-    tile = scaleRows(k, tile, rows[0].factor, rows[1].factor);
-  Val ones = pages.ones();
-  for (int64_t step = 0; step < kWarps; ++step) {
-    for (int64_t i = 0; i < ownPieces; ++i)
-      state.tiles[i] = k.mmaF16(
-          numerators[step],
-          pages.valueFragment(page, step * 16, ownPiece(i), 0), state.tiles[i]);
-    state.tiles.back() = k.mmaF16(numerators[step], ones, state.tiles.back());
+  for (int64_t i = 0; i < ownPieces; ++i) {
+    Val sum = k.zeros(k.vec(4, k.f32()));
+    for (int64_t step = 0; step < kWarps; ++step)
+      sum = k.mmaF16(weights[step],
+                     pages.valueFragment(page, step * 16, ownPiece(i), 0), sum);
+    state.tiles[i] = addToRows(k, state.tiles[i], sum, factors);
   }
   return state;
 }
@@ -168,9 +197,8 @@ void ChunkEmitter::storeChunk(Val chunk, const State &state,
     }
     Val writes = rowValid[i] & (warp == 0) & ((lane & 3) == 0);
     k.ifThen(writes, [&] {
-      k.store(
-          k.vectorOf({state.maximum[i], k.extract(state.tiles.back(), 2 * i)}),
-          k.row(results.stats, index, 8));
+      k.store(k.vectorOf({state.rows[i].maximum, state.rows[i].sum}),
+              k.row(results.stats, index, 8));
     });
   }
 }
@@ -184,7 +212,7 @@ void ChunkEmitter::startPage(Val chunk, Val index) {
   k.ifThen(index < pagesOf(chunk), [&] {
     Val page =
         k.load(k.i32(), k.offset(table, (firstPage(chunk) + index) << 2));
-    pages.start(slot(index), cacheHead, page);
+    pages.start(index % stages, cacheHead, page);
   });
   k.create<fastgemm::AsyncCommitOp>();
 }
@@ -197,17 +225,18 @@ void ChunkEmitter::startChunk(Val chunk) {
 void ChunkEmitter::finishChunk(Val chunk, ArrayRef<Val> queries,
                                const ChunkResults &results) {
   State state;
-  state.tiles.assign(ownPieces + 1, k.zeros(k.vec(4, k.f32())));
-  state.maximum[0] = state.maximum[1] = k.constantF32(kMinusInfinity);
+  state.tiles.assign(ownPieces, k.zeros(k.vec(4, k.f32())));
+  for (RowState &row : state.rows)
+    row = {k.constantF32(kMinusInfinity), k.constantF32(0.0f)};
   SmallVector<Val> result =
       k.loop(k.constant(0), pagesOf(chunk), k.constant(1), state.flat(),
              [&](Val i, ArrayRef<Val> carried) {
                k.create<fastgemm::AsyncWaitOp>(k.getI32IntegerAttr(stages - 2));
                // This page is there, and nobody reads the slot of the one
-               // before, the maxima or the numerators any more.
+               // before, the maxima, sums or weights any more.
                k.barrier();
                startPage(chunk, i + (stages - 1));
-               Val page = pages.finish(slot(i), stages);
+               PagePlace page = pages.finish(i % stages);
                return processPage(page, (firstPage(chunk) + i) * kPage, queries,
                                   State::fromFlat(carried))
                    .flat();

@@ -8,9 +8,9 @@
 //
 // The rows of the tensor core tiles are the heads that share the KV head, up to
 // 16. All four warps work on the same rows and the same page: warp w scores
-// positions 16w to 16w + 15, the warps exchange maxima and numerators through
-// shared memory, and each multiplies all numerators with its quarter of the
-// values' columns. Every number is still made by the same operations in the
+// positions 16w to 16w + 15, the warps exchange maxima, sums and weights
+// through shared memory, and each multiplies all weights with its quarter of
+// the values' columns. Every number is still made by the same operations in the
 // same order as where one warp does it all (Attention.cpp).
 //
 //===----------------------------------------------------------------------===//
@@ -31,8 +31,8 @@ struct ChunkedAttention {
 };
 
 /// Where chunks leave their sums, as tensors [tokens, heads, chunks, d] and
-/// [tokens, heads, chunks, 2] of fp32: sums of numerators times values, and the
-/// greatest score and the sum of the numerators.
+/// [tokens, heads, chunks, 2] of fp32: sums of weights times values, and the
+/// greatest score and the sum of the exponentials.
 struct ChunkResults {
   Val values, stats;
 };
@@ -78,10 +78,10 @@ public:
   Val rowHead[2], rowValid[2];
 
 private:
-  /// A warp's quarter of the output's columns, and the sum.
+  /// A warp's quarter of the output's columns, and what its rows have seen.
   struct State {
     llvm::SmallVector<Val> tiles;
-    Val maximum[2];
+    RowState rows[2];
 
     llvm::SmallVector<Val> flat() const;
     static State fromFlat(llvm::ArrayRef<Val> all);
@@ -96,23 +96,24 @@ private:
   /// The rest of it.
   void finishChunk(Val chunk, llvm::ArrayRef<Val> queries,
                    const ChunkResults &results);
-  State processPage(Val slot, Val firstPosition, llvm::ArrayRef<Val> queries,
-                    State state);
-  llvm::SmallVector<Val> exchangeNumerators(Val packed);
+  State processPage(const PagePlace &page, Val firstPosition,
+                    llvm::ArrayRef<Val> queries, State state);
+  /// Gives every warp what all of them have, each lane that of the same lane:
+  /// 16 bytes through shared memory from `bytes` on.
+  llvm::SmallVector<Val> exchange(Val own, int64_t bytes);
   void storeChunk(Val chunk, const State &state, const ChunkResults &results);
   /// The i-th piece of 8 columns that this warp owns; where there are fewer
   /// pieces than that, the last one again.
   Val ownPiece(int64_t i) {
     return k.min(warp * ownPieces + i, k.constant(pages.pieces() - 1));
   }
-  Val slot(Val index) { return index % stages * pages.slotBytes(); }
 
   KernelBuilder &k;
   ChunkedAttention op;
   int64_t ownPieces, stages;
-  /// Shared memory behind the pages: numerators as A fragments, a warp's maxima
-  /// of the 16 rows.
-  int64_t numeratorBytes, maximaBytes;
+  /// Shared memory behind the pages: lanes' sums, weights as A fragments, a
+  /// warp's maxima of the 16 rows.
+  int64_t sumBytes, weightBytes, maximaBytes;
   Val cacheHead;
 };
 

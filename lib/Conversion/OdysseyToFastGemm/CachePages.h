@@ -1,8 +1,9 @@
 //===- CachePages.h - Where keys and values live ----------------*- C++ -*-===//
 //
 // The KV cache is [layers, pages, 2 (keys, values), KV heads, page tokens, head
-// dimension] of fp16: one head's keys of one page are contiguous rows. Of 8-bit
-// integers, they are followed by the fp32 scale of each row.
+// dimension] of integers, which are kept as fp16 or in 8 bits
+// (docs/numerics.md, N21): one head's keys of one page are contiguous rows,
+// which are followed by the fp32 scale of each row.
 //
 //===----------------------------------------------------------------------===//
 
@@ -25,7 +26,7 @@ struct CachePages {
   /// From a head's first row to its scales.
   int64_t scaleOffset() const { return pageTokens * rowBytes(); }
   int64_t headBytes() const {
-    return scaleOffset() + (isInt8 ? pageTokens * graph::kCacheScaleBytes : 0);
+    return scaleOffset() + pageTokens * graph::kCacheScaleBytes;
   }
   /// From a page's keys to its values.
   int64_t valueOffset() const { return kvHeads * headBytes(); }

@@ -112,26 +112,18 @@ void DecodeEmitter::append() {
   const CachePages &cache = chunks.pages.cache;
   Val page = k.load(
       k.i32(), k.offset(chunks.table, chunks.position / cache.pageTokens << 2));
-  Val inPage = chunks.position % cache.pageTokens;
-  Val base = k.row(chunks.pages.headBase(k.operand(inputs + 4),
-                                         k.operand(inputs + 5), chunks.kvHead),
-                   page, cache.pageBytes());
-  auto store = [&](WarpHead &head, int64_t offset) {
-    Val rows = k.offset(base, offset);
-    Val row = k.offset(rows, inPage * cache.rowBytes());
-    if (cache.isInt8)
-      head.storeInt8(row, k.offset(rows, (inPage << 2) + cache.scaleOffset()));
-    else
-      head.storeF16(row);
-  };
+  Val pages = chunks.pages.headBase(k.operand(inputs + 4),
+                                    k.operand(inputs + 5), k.constant(0));
+  CacheRow row = {cache, k.row(pages, page, cache.pageBytes()),
+                  chunks.position % cache.pageTokens};
   k.ifThen(chunks.warp == 0, [&] {
     WarpHead key = rotatedHead(keyHead(), inputs + 7);
-    store(key, 0);
+    row.store(k, key, chunks.kvHead, /*isValue=*/false);
   });
   k.ifThen(chunks.warp == 1, [&] {
     WarpHead value(k, d() / 2);
     value.load(valueHead());
-    store(value, cache.valueOffset());
+    row.store(k, value, chunks.kvHead, /*isValue=*/true);
   });
 }
 
@@ -141,6 +133,7 @@ SmallVector<Val> DecodeEmitter::rotateQueries() {
          k.constant(ChunkEmitter::kWarps), {}, [&](Val row, ArrayRef<Val>) {
            WarpHead head = rotatedHead(
                queryHead(chunks.kvHead * chunks.group + row), inputs + 6);
+           head.roundQuery();
            head.storeF16(k.offset(queries, row * (d() * 2)));
            return SmallVector<Val>();
          });

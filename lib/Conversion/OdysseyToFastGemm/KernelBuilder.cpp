@@ -189,6 +189,16 @@ Val KernelBuilder::zeros(VectorType type) {
       DenseElementsAttr::get(type, getZeroAttr(type.getElementType()))));
 }
 
+Val KernelBuilder::threadIndexHere() {
+  return val(
+      create<LLVM::InlineAsmOp>(
+          i32(), ValueRange(), "mov.u32 $0, %tid.x;", "=r",
+          /*has_side_effects=*/true, /*is_align_stack=*/false,
+          LLVM::TailCallKind::None,
+          LLVM::AsmDialectAttr::get(getContext(), LLVM::AsmDialect::AD_ATT),
+          /*operand_attrs=*/ArrayAttr())
+          .getRes());
+}
 Val KernelBuilder::threadIndex() {
   if (!threadIdx) {
     OpBuilder::InsertionGuard guard(*this);
@@ -258,6 +268,10 @@ static unsigned sizeInBytes(Type type) {
 
 Val KernelBuilder::load(Type type, Val pointer) {
   return val(create<LLVM::LoadOp>(type, pointer.value, sizeInBytes(type)));
+}
+Val KernelBuilder::loadHere(Type type, Val pointer) {
+  return val(create<LLVM::LoadOp>(type, pointer.value, sizeInBytes(type),
+                                  /*isVolatile=*/true));
 }
 void KernelBuilder::store(Val value, Val pointer) {
   create<LLVM::StoreOp>(value.value, pointer.value, sizeInBytes(value.type()));
@@ -337,8 +351,7 @@ Val KernelBuilder::exp(Val x) {
   // so that n * ln2High is exact.
   Val low = constantF32(-87.0f), high = constantF32(88.0f);
   Val clamped = minF(maxF(x, low), high);
-  Val n = val(create<LLVM::RoundEvenOp>(
-      f32(), (clamped * constantF32(1.44269504088896341f)).value));
+  Val n = roundEven(clamped * constantF32(1.44269504088896341f));
   Val f = fma(n, constantF32(-0.693359375f), clamped);
   f = fma(n, constantF32(2.12194440e-4f), f);
   Val p = constantF32(1.9875691500e-4f);
@@ -351,8 +364,30 @@ Val KernelBuilder::exp(Val x) {
   return select(x < low, constantF32(0.0f), p * power);
 }
 
+Val KernelBuilder::exp2(Val x) {
+  // 2^n * 2^f with n = rne(x), |f| <= 1/2; the polynomial is that of Cephes'
+  // exp2f. A sum with 1.5 * 2^23 is rounded to an integer, which stands in its
+  // lowest bits.
+  Val low = constantF32(-125.0f), toInteger = constantF32(0x1.8p23f);
+  Val clamped = maxF(x, low);
+  Val shifted = clamped + toInteger;
+  Val f = clamped - (shifted - toInteger);
+  Val p = constantF32(1.535336188319500e-4f);
+  for (float c :
+       {1.339887440266574e-3f, 9.618437357674640e-3f, 5.550332471162809e-2f,
+        2.402264791363012e-1f, 6.931472028550421e-1f, 1.0f})
+    p = fma(p, f, constantF32(c));
+  Val power =
+      bitcast(bitcast(p, i32()) + (bitcast(shifted, i32()) << 23), f32());
+  return select(x < low, constantF32(0.0f), power);
+}
+
+Val KernelBuilder::roundEven(Val x) {
+  return val(create<LLVM::RoundEvenOp>(f32(), x.value));
+}
+
 Val KernelBuilder::roundToI8(Val x) {
-  Val rounded = val(create<LLVM::RoundEvenOp>(f32(), x.value));
+  Val rounded = roundEven(x);
   rounded = minF(maxF(rounded, constantF32(-127.0f)), constantF32(127.0f));
   return val(create<arith::FPToSIOp>(i32(), rounded.value));
 }

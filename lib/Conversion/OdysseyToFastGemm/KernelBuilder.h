@@ -83,6 +83,8 @@ public:
   void finish(std::array<int64_t, 3> grid, std::array<int64_t, 3> perTokens,
               int64_t threads, int64_t sharedBytes, int64_t cluster = 1);
 
+  /// Whether the kernel is for sm_90 and later.
+  bool isHopper() const { return isDependent; }
   /// Programmatic dependent launch (sm_90 and later; nothing elsewhere): the
   /// kernel may have been launched before the one in front of it has ended.
   /// What stands before this call may read nothing but weights and write
@@ -138,6 +140,8 @@ public:
   //--------------------------------------------===//
 
   Val threadIndex();
+  /// The same, read anew: what is computed from it takes no registers before.
+  Val threadIndexHere();
   /// The warp's index in the CTA, the same value in all its lanes also in the
   /// eyes of the compiler.
   Val warpIndex();
@@ -156,6 +160,9 @@ public:
   Val shared(int64_t bytes = 0);
   /// Loads or stores; aligned to the type's size.
   Val load(mlir::Type type, Val pointer);
+  /// A load where it stands, even if the value has been loaded before: then it
+  /// takes no registers in between.
+  Val loadHere(mlir::Type type, Val pointer);
   void store(Val value, Val pointer);
   void barrier();
   /// One thread of each of `arrivals` (i32, the same for all of them) CTAs
@@ -186,6 +193,11 @@ public:
   /// exp(x) from fused multiply-adds alone, hence the same bits on every
   /// device; within 2 ulp; 0 below -87, finite everywhere, exactly 1 at 0.
   Val exp(Val x);
+  /// 2^x for x up to 0 (docs/numerics.md, N20), of the same kind; 0 below -125,
+  /// exactly 1 at 0.
+  Val exp2(Val x);
+  /// rne(x).
+  Val roundEven(Val x);
   /// clamp(rne(x), -127, 127) as i32.
   Val roundToI8(Val x);
   /// One m16n8k16 product of fp16 fragments, added to `accumulator`.

@@ -13,7 +13,10 @@
 // channel 4g + 2i + p) at no cost, and the epilogue stores four channels at
 // once; the eight rows of one matrix are then four apart, hence r >> 2.
 //
-// The sum over K is one chain per output in ascending k, whatever the schedule.
+// Operands are rounded, in registers, to units that are common to groups of 32
+// k of a row, so that the sum over a group is exact on any tensor core
+// (docs/numerics.md, N14). Sums of groups are added in ascending order,
+// whatever the schedule.
 //
 //===----------------------------------------------------------------------===//
 
@@ -41,6 +44,7 @@ public:
 private:
   void locate();
   void startStage(Val slot, Val kTile);
+  SmallVector<Val> roundGroup(ArrayRef<Val> pairs);
   void multiplyStage(Val slot, SmallVectorImpl<Val> &sums);
   void epilogue(ArrayRef<Val> sums);
 
@@ -129,6 +133,37 @@ void LinearEmitter::startStage(Val slot, Val kTile) {
   }
 }
 
+/// A row's 32 neighbouring elements, of which four lanes have eight each, as
+/// pairs: rounded to a multiple of 2^(E - 9), where 2^E is the least power of
+/// two above all magnitudes. A sum with 3 * 2^E has that unit.
+SmallVector<Val> LinearEmitter::roundGroup(ArrayRef<Val> pairs) {
+  VectorType halves = k.vec(2, k.f16());
+  auto largest = [&](Val a, Val b) {
+    return k.bitcast(
+        k.val(k.create<arith::MaxNumFOp>(k.bitcast(a, halves).value,
+                                         k.bitcast(b, halves).value)),
+        k.i32());
+  };
+  constexpr int64_t magnitudes = 0x7FFF7FFF;
+  Val most = pairs[0] & magnitudes;
+  for (Val pair : pairs.drop_front())
+    most = largest(most, pair & magnitudes);
+  for (int64_t mask : {2, 1})
+    most = largest(most, k.shuffleXor(most, mask));
+  // fp16 ends at 2^16: what is not below 2^14 stays as it is.
+  constexpr int64_t exponent = 0x7C00, ofSum = 0x0A00, mostExponent = 28 << 10;
+  Val low = most & exponent, high = (most >> 16) & exponent;
+  Val greatest = k.select(low < high, high, low);
+  Val half = k.select(k.constant(mostExponent) < greatest, k.constant(0),
+                      greatest + ofSum);
+  Val shift = k.bitcast(half | (half << 16), halves);
+  SmallVector<Val> rounded;
+  for (Val pair : pairs)
+    rounded.push_back(
+        k.bitcast((k.bitcast(pair, halves) + shift) - shift, k.i32()));
+  return rounded;
+}
+
 void LinearEmitter::multiplyStage(Val slot, SmallVectorImpl<Val> &sums) {
   VectorType registers = k.vec(4, k.i32());
   Val stage = k.offset(k.shared(), slot * stageBytes);
@@ -139,32 +174,48 @@ void LinearEmitter::multiplyStage(Val slot, SmallVectorImpl<Val> &sums) {
     return k.val(
         k.create<fastgemm::LoadMatrixOp>(registers, address.value, UnitAttr()));
   };
-  // Two k16 steps at a time: one ldmatrix.x4 then feeds 8 tokens for both.
+  auto unpack = [&](Val vector) {
+    SmallVector<Val> elements;
+    for (int64_t i = 0; i < 4; ++i)
+      elements.push_back(k.extract(vector, i));
+    return elements;
+  };
+  // Two k16 steps at a time, a group: one ldmatrix.x4 feeds 8 tokens for both.
   for (int64_t half = 0; half < 2; ++half) {
-    SmallVector<Val> b;
+    SmallVector<SmallVector<Val>> b;
     for (int64_t j = 0; j < tokenBlocks; ++j) {
       Val row = tokenWarp * (tokenBlocks * 8) + inMatrix + j * 8;
-      b.push_back(
-          load(k.offset(stage, weightBytes), row, matrix + half * 4, 0));
+      b.push_back(roundGroup(unpack(
+          load(k.offset(stage, weightBytes), row, matrix + half * 4, 0))));
     }
-    for (int64_t i = 0; i < blocks; ++i)
+    for (int64_t i = 0; i < blocks; ++i) {
+      // Matrices of an A fragment: (rows 0-7, k 0-7), (8-15, 0-7),
+      // (0-7, 8-15), (8-15, 8-15); row g + 8p is channel 4g + 2i + p.
+      Val p = matrix & 1;
+      Val row = channelWarp * (blocks * 16) + (inMatrix << 2) + p +
+                (i / 2 * 32 + i % 2 * 2);
+      SmallVector<Val> rows[2];
       for (int64_t step = 0; step < 2; ++step) {
-        // Matrices of an A fragment: (rows 0-7, k 0-7), (8-15, 0-7),
-        // (0-7, 8-15), (8-15, 8-15); row g + 8p is channel 4g + 2i + p.
-        Val p = matrix & 1;
-        Val row = channelWarp * (blocks * 16) + (inMatrix << 2) + p +
-                  (i / 2 * 32 + i % 2 * 2);
-        Val column = (matrix >> 1) + (half * 4 + step * 2);
-        Val a = load(stage, row, column, 2);
-        for (int64_t j = 0; j < tokenBlocks; ++j) {
-          Value bStep = k.create<vector::ExtractStridedSliceOp>(
-              b[j].value, ArrayRef<int64_t>{2 * step}, ArrayRef<int64_t>{2},
-              ArrayRef<int64_t>{1});
-          Val &sum = sums[i * tokenBlocks + j];
-          sum = k.val(k.create<fastgemm::MmaF16Op>(sum.type(), a.value, bStep,
-                                                   sum.value));
-        }
+        SmallVector<Val> a =
+            unpack(load(stage, row, (matrix >> 1) + (half * 4 + step * 2), 2));
+        for (int64_t part = 0; part < 4; ++part)
+          rows[part % 2].push_back(a[part]);
       }
+      for (SmallVector<Val> &pairs : rows)
+        pairs = roundGroup(pairs);
+      Val a[2];
+      for (int64_t step = 0; step < 2; ++step)
+        a[step] = k.vectorOf({rows[0][2 * step], rows[1][2 * step],
+                              rows[0][2 * step + 1], rows[1][2 * step + 1]});
+      for (int64_t j = 0; j < tokenBlocks; ++j) {
+        Val group = k.zeros(k.vec(4, k.f32()));
+        for (int64_t step = 0; step < 2; ++step)
+          group = k.mmaF16(
+              a[step], k.vectorOf({b[j][2 * step], b[j][2 * step + 1]}), group);
+        Val &sum = sums[i * tokenBlocks + j];
+        sum = sum + group;
+      }
+    }
   }
 }
 

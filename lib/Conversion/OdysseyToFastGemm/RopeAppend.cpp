@@ -1,14 +1,11 @@
 //===- RopeAppend.cpp - Rotary embedding and the KV cache -----------------===//
 //
 // Some CTAs a token, so many that a thread has little to do: in decode a step
-// waits for this kernel in every layer. Their threads walk the pairs (i, i +
-// d/2) of all query and key heads and rotate them, then copy the values. Keys
-// and values go to the page of the token's position.
-//
-// With norms, and for a cache of 8-bit integers, a head belongs to one warp:
-// lane i holds the pairs i, i + 32, ... of it, so that the sum of squares is a
-// butterfly whose order depends on the head dimension alone, and the greatest
-// element is known before anything is stored.
+// waits for this kernel in every layer. A head belongs to one warp: lane i
+// holds the pairs i, i + 32, ... of it, so that the sum of squares is a
+// butterfly whose order depends on the head dimension alone, and it and the
+// greatest element are known before anything is stored. Keys and values go to
+// the page of the token's position.
 //
 //===----------------------------------------------------------------------===//
 
@@ -61,12 +58,9 @@ LogicalResult conversion::emitRopeAppend(KernelBuilder &k,
   Val pageBase = k.row(layerBase, page, cache.pageBytes());
 
   bool hasNorms = static_cast<bool>(op.getQueryNorm());
-  bool byWarps = hasNorms || cache.isInt8;
-  int64_t lanes = byWarps ? 32 : half;
-  int64_t threads =
-      std::min<int64_t>(256, ((heads + cache.kvHeads) * lanes + 31) / 32 * 32);
+  int64_t threads = std::min<int64_t>(256, (heads + cache.kvHeads) * 32);
   constexpr int64_t mostSlices = 16;
-  int64_t slices = std::clamp<int64_t>(heads * lanes / threads, 1, mostSlices);
+  int64_t slices = std::clamp<int64_t>(heads * 32 / threads, 1, mostSlices);
   // The thread among those of all of the token's CTAs.
   Val thread = k.threadIndex() + k.blockIndex(1) * threads;
   threads *= slices;
@@ -82,70 +76,27 @@ LogicalResult conversion::emitRopeAppend(KernelBuilder &k,
              return SmallVector<Val>();
            });
   };
-  /// Rotates heads; `norm` is the operand with the weight of their norm, if
-  /// they have one.
-  auto rotateInWarp = [&](WarpHead &values, unsigned norm) {
+  /// Rotates a head; `norm` is the operand with the weight of its norm, if it
+  /// has one.
+  auto rotate = [&](WarpHead &head, unsigned norm) {
     if (hasNorms)
-      values.normalize(k.operand(norm), op.getEpsilon()->convertToFloat());
-    values.rotate(angles);
+      head.normalize(k.operand(norm), op.getEpsilon()->convertToFloat());
+    head.rotate(angles);
   };
-  /// Rotates `count` heads from `source`; `address` places a head's row.
-  auto rotate = [&](Val source, int64_t count, unsigned norm,
-                    llvm::function_ref<Val(Val)> address) {
-    if (byWarps)
-      return forEachHead(source, count, [&](WarpHead &values, Val head) {
-        rotateInWarp(values, norm);
-        values.storeF16(address(head));
-      });
-    k.loop(thread, k.constant(count * half), k.constant(threads), {},
-           [&](Val pair, ArrayRef<Val>) {
-             Val head = pair / half, i = pair % half;
-             Val from = k.offset(source, (head * d + i) << 1);
-             Val low = k.toF32(k.load(k.f16(), from));
-             Val high = k.toF32(k.load(k.f16(), k.offset(from, half * 2)));
-             storePair(k, rotated(k, {low, high}, i, angles, half), i,
-                       address(head), half);
-             return SmallVector<Val>();
-           });
-  };
-  auto cacheHead = [&](Val head, bool isValue) {
-    return k.offset(pageBase, head * cache.headBytes() +
-                                  (isValue ? cache.valueOffset() : 0));
-  };
-  auto cacheRow = [&](Val head, bool isValue) {
-    return k.offset(cacheHead(head, isValue), inPage * cache.rowBytes());
-  };
-  auto storeInt8 = [&](WarpHead &values, Val head, bool isValue) {
-    values.storeInt8(cacheRow(head, isValue),
-                     k.offset(cacheHead(head, isValue),
-                              (inPage << 2) + cache.scaleOffset()));
-  };
-  auto appendF16 = [&] {
-    rotate(keys, cache.kvHeads, inputs + 7,
-           [&](Val head) { return cacheRow(head, false); });
-    k.loop(thread, k.constant(keyWidth), k.constant(threads), {},
-           [&](Val i, ArrayRef<Val>) {
-             Val to = k.offset(cacheRow(i / d, true), (i % d) << 1);
-             k.store(k.load(k.f16(), k.offset(values, i << 1)), to);
-             return SmallVector<Val>();
-           });
-  };
-  auto appendInt8 = [&] {
+  CacheRow rowOf = {cache, pageBase, inPage};
+  forEachHead(queries, heads, [&](WarpHead &head, Val index) {
+    rotate(head, inputs + 6);
+    head.roundQuery();
+    head.storeF16(k.offset(newQueries, index * (d * 2)));
+  });
+  k.ifThen(isToken, [&] {
     forEachHead(keys, cache.kvHeads, [&](WarpHead &head, Val index) {
-      rotateInWarp(head, inputs + 7);
-      storeInt8(head, index, false);
+      rotate(head, inputs + 7);
+      rowOf.store(k, head, index, /*isValue=*/false);
     });
     forEachHead(values, cache.kvHeads, [&](WarpHead &head, Val index) {
-      storeInt8(head, index, true);
+      rowOf.store(k, head, index, /*isValue=*/true);
     });
-  };
-  rotate(queries, heads, inputs + 6,
-         [&](Val head) { return k.offset(newQueries, head * (d * 2)); });
-  k.ifThen(isToken, [&] {
-    if (cache.isInt8)
-      appendInt8();
-    else
-      appendF16();
   });
   k.finish({1, slices, 1}, {1, 0, 0}, threads / slices, 0);
   return success();

@@ -6,6 +6,10 @@ using namespace mlir;
 using namespace odyssey;
 using namespace odyssey::conversion;
 
+/// What queries' and keys' vectors of integers are as long as (2-norm), and the
+/// greatest of a value's (N21).
+static constexpr float kVectorNorm = 4064.0f, kLargestValue = 1016.0f;
+
 Pair conversion::rotated(KernelBuilder &k, Pair pair, Val index, Val angles,
                          int64_t half) {
   Val angle = k.offset(angles, index << 2);
@@ -54,14 +58,24 @@ void WarpHead::load(Val from) {
   }
 }
 
-void WarpHead::normalize(Val weight, float epsilon) {
+Val WarpHead::sumOfSquares() {
   Val sum = k.constantF32(0.0f);
   for (Pair &pair : pairs) {
     sum = sum + pair.low * pair.low;
     sum = sum + pair.high * pair.high;
   }
-  Val mean = k.warpReduce(sum, Reduction::Sum) /
-             k.constantF32(static_cast<float>(2 * half));
+  return k.warpReduce(sum, Reduction::Sum);
+}
+
+Val WarpHead::largest() {
+  Val largest = k.constantF32(0.0f);
+  for (Pair &pair : pairs)
+    largest = k.maxF(largest, k.maxF(k.absF(pair.low), k.absF(pair.high)));
+  return k.warpReduce(largest, Reduction::Max);
+}
+
+void WarpHead::normalize(Val weight, float epsilon) {
+  Val mean = sumOfSquares() / k.constantF32(static_cast<float>(2 * half));
   Val r = k.constantF32(1.0f) / k.sqrt(mean + k.constantF32(epsilon));
   map([&](Pair pair, Val index) {
     auto normalized = [&](Val x, int64_t offset) {
@@ -80,13 +94,51 @@ void WarpHead::rotate(Val angles) {
   });
 }
 
+void WarpHead::roundQuery() {
+  // The unit: the least power of two that is no less. Its inverse is one too.
+  constexpr int64_t mantissa = 0x7FFFFF, exponent = 0x7F800000;
+  constexpr int64_t ofSquare = int64_t(254) << 23;
+  Val length = k.sqrt(sumOfSquares()) / k.constantF32(kVectorNorm);
+  Val bits = k.bitcast(k.maxF(length, k.constantF32(0x1p-100f)), k.i32());
+  bits = (bits + mantissa) & exponent;
+  Val unit = k.bitcast(bits, k.f32());
+  Val inverse = k.bitcast(k.constant(ofSquare) - bits, k.f32());
+  auto rounded = [&](Val x) {
+    return k.toF32(k.toF16(k.roundEven(x * inverse) * unit));
+  };
+  map([&](Pair pair, Val) {
+    return Pair{rounded(pair.low), rounded(pair.high)};
+  });
+}
+
+/// a / b, or 0 where b is.
+static Val quotient(KernelBuilder &k, Val a, Val b) {
+  Val zero = k.constantF32(0.0f);
+  return k.select(b == zero, zero, a / b);
+}
+
+void WarpHead::storeHalfIntegers(Val to, Val factor) {
+  auto integer = [&](Val x) { return k.toF16(k.roundEven(x * factor)); };
+  forEach([&](Pair &pair, Val index) {
+    storePair(k, {integer(pair.low), integer(pair.high)}, index, to, half);
+  });
+}
+
+void WarpHead::storeKey(Val to, Val scale) {
+  Val length = k.sqrt(sumOfSquares()), norm = k.constantF32(kVectorNorm);
+  storeHalfIntegers(to, quotient(k, norm, length));
+  k.ifThen(lane == 0, [&] { k.store(length / norm, scale); });
+}
+
+void WarpHead::storeValue(Val to, Val scale) {
+  Val greatest = largest(), range = k.constantF32(kLargestValue);
+  storeHalfIntegers(to, quotient(k, range, greatest));
+  k.ifThen(lane == 0, [&] { k.store(greatest / range, scale); });
+}
+
 void WarpHead::storeInt8(Val to, Val scale) {
-  Val largest = k.constantF32(0.0f);
-  for (Pair &pair : pairs)
-    largest = k.maxF(largest, k.maxF(k.absF(pair.low), k.absF(pair.high)));
-  largest = k.warpReduce(largest, Reduction::Max);
-  Val zero = k.constantF32(0.0f), range = k.constantF32(127.0f);
-  Val factor = k.select(largest == zero, zero, range / largest);
+  Val greatest = largest(), range = k.constantF32(127.0f);
+  Val factor = quotient(k, range, greatest);
   forEach([&](Pair &pair, Val index) {
     auto store = [&](Val x, int64_t offset) {
       Val q = k.roundToI8(x * factor);
@@ -96,5 +148,19 @@ void WarpHead::storeInt8(Val to, Val scale) {
     store(pair.low, 0);
     store(pair.high, half);
   });
-  k.ifThen(lane == 0, [&] { k.store(largest / range, scale); });
+  k.ifThen(lane == 0, [&] { k.store(greatest / range, scale); });
+}
+
+void CacheRow::store(KernelBuilder &k, WarpHead &head, Val kvHead,
+                     bool isValue) const {
+  Val rows = k.offset(page, kvHead * cache.headBytes() +
+                                (isValue ? cache.valueOffset() : 0));
+  Val to = k.offset(rows, row * cache.rowBytes());
+  Val scale = k.offset(rows, (row << 2) + cache.scaleOffset());
+  if (cache.isInt8)
+    head.storeInt8(to, scale);
+  else if (isValue)
+    head.storeValue(to, scale);
+  else
+    head.storeKey(to, scale);
 }

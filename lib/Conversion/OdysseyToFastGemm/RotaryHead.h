@@ -10,6 +10,7 @@
 #ifndef ODYSSEY_LIB_CONVERSION_ODYSSEYTOFASTGEMM_ROTARYHEAD_H
 #define ODYSSEY_LIB_CONVERSION_ODYSSEYTOFASTGEMM_ROTARYHEAD_H
 
+#include "CachePages.h"
 #include "KernelBuilder.h"
 
 namespace odyssey::conversion {
@@ -40,10 +41,20 @@ public:
       storePair(k, {k.toF16(pair.low), k.toF16(pair.high)}, index, to, half);
     });
   }
-  /// As 8-bit integers (N7), and their scale.
+  /// Rounds a query so that its products with keys are exact (N21).
+  void roundQuery();
+  /// As the integers of a cache, and their scale: of 8 bits (N7), or in fp16.
   void storeInt8(Val to, Val scale);
+  void storeKey(Val to, Val scale);
+  void storeValue(Val to, Val scale);
 
 private:
+  /// The sum of squares, in the order of N21, and the greatest magnitude; every
+  /// lane has them.
+  Val sumOfSquares();
+  Val largest();
+  /// As rne(x * factor) in fp16.
+  void storeHalfIntegers(Val to, Val factor);
   /// Runs `body` for each of the lane's pairs inside the head.
   void forEach(llvm::function_ref<void(Pair &, Val)> body);
   /// `value` where the pair is inside the head, else 0.
@@ -59,6 +70,15 @@ private:
   int64_t half;
   Val lane;
   llvm::SmallVector<Pair> pairs;
+};
+
+/// Where a token's keys and values go.
+struct CacheRow {
+  const CachePages &cache;
+  /// The keys of KV head 0 of the token's page, and the token's row in a page.
+  Val page, row;
+
+  void store(KernelBuilder &k, WarpHead &head, Val kvHead, bool isValue) const;
 };
 
 } // namespace odyssey::conversion

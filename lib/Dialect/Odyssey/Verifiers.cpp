@@ -378,8 +378,8 @@ LogicalResult ArgmaxOp::verify() {
 //===----------------------------------------------------------------------===//
 
 int64_t graph::cacheHeadDim(MemRefType cache) {
-  int64_t size = cache.getDimSize(5);
-  return cache.getElementType().isInteger(8) ? size - kCacheScaleBytes : size;
+  int64_t elementBytes = cache.getElementTypeBitWidth() / 8;
+  return cache.getDimSize(5) - kCacheScaleBytes / elementBytes;
 }
 
 int64_t graph::chunksOfSequence(Value pageTable, MemRefType cache) {

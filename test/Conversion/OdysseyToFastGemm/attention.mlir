@@ -7,8 +7,8 @@
 // CHECK-SAME: (%[[Q:.*]]: !llvm.ptr<1>, %[[P:.*]]: !llvm.ptr<1>, %[[S:.*]]: !llvm.ptr<1>, %[[PAGES:.*]]: !llvm.ptr<1>, %[[KV:.*]]: !llvm.ptr<1>, %[[LAYER:.*]]: i32, %[[O:.*]]: !llvm.ptr<1>, %[[M:.*]]: i32) kernel
 // CHECK-SAME: grid = [2, 1, 1], per_tokens = [0, 8, 0], block = 32
 // CHECK-SAME: kind = "attention"
-// The scale of the scores and the softmax's mask.
-// CHECK-DAG: arith.constant 3.500000e-01 : f32
+// The scale of the scores, 0.35 log2(e), and the softmax's mask.
+// CHECK-DAG: arith.constant 0.504943{{[0-9]*}} : f32
 // CHECK-DAG: %[[MINUS_INFINITY:.*]] = arith.constant 0xFF800000 : f32
 // Over the tokens of the tile: each that begins a run of one sequence ...
 // CHECK: scf.for
@@ -18,8 +18,10 @@
 // CHECK: scf.if
 // CHECK-NEXT: gpu.barrier
 // CHECK-COUNT-4: fastgemm.async_copy %{{.*}}, %{{.*}}, 16 : !llvm.ptr<3>, !llvm.ptr<1>
-// CHECK: }
-// CHECK-NEXT: fastgemm.async_commit
+// 16 lanes bring the scales, of keys and of values.
+// CHECK: scf.if
+// CHECK-COUNT-2: fastgemm.async_copy %{{.*}}, %{{.*}}, 16 : !llvm.ptr<3>, !llvm.ptr<1>
+// CHECK: fastgemm.async_commit
 // Chunks of four pages; the pages of each.
 // CHECK: scf.for %[[FIRST:.*]] = %{{.*}} to %[[COUNT:.*]] step %c4_i32
 // CHECK: %[[BEHIND:.*]] = arith.addi %[[FIRST]], %c4_i32
@@ -29,9 +31,8 @@
 // CHECK-NEXT: gpu.barrier
 // The next page is on its way while this one is used.
 // CHECK: scf.if
-// CHECK-COUNT-4: fastgemm.async_copy
-// CHECK: }
-// CHECK-NEXT: fastgemm.async_commit
+// CHECK-COUNT-6: fastgemm.async_copy
+// CHECK: fastgemm.async_commit
 // Scores of 16 rows x 64 positions: 8 products of k = 8, padded with zeros to 16.
 // CHECK-COUNT-8: fastgemm.mma_f16
 // A position behind the row's own, or of another sequence, is masked.
@@ -40,22 +41,27 @@
 // CHECK: nvvm.shfl.sync bfly
 // CHECK: nvvm.shfl.sync bfly
 // CHECK-NOT: math.exp
-// Numerators are rounded to fp16 before they multiply the values.
-// CHECK: arith.truncf %{{.*}} : f32 to f16
-// Values, transposed on the way, and ones, for the sum: 4 steps of 16 positions.
+// CHECK: arith.addf %{{.*}}, %[[TO_INTEGER:.*]] : f32
+// Two sums over the four lanes: of the exponentials, and with the values' scales, whose
+// exponent gives the factor of the weights. Those are integers.
+// CHECK-COUNT-4: nvvm.shfl.sync bfly
+// CHECK: arith.andi
+// CHECK: %[[SHIFTED:.*]] = llvm.intr.fma(%{{.*}}, %{{.*}}, %[[TO_INTEGER]]) : (f32, f32, f32) -> f32
+// CHECK-NEXT: %[[WEIGHT:.*]] = arith.subf %[[SHIFTED]], %[[TO_INTEGER]] : f32
+// CHECK-NEXT: arith.truncf %[[WEIGHT]] : f32 to f16
+// Values, transposed on the way: 4 steps of 16 positions, from zero. Then the page is
+// added to those before.
 // CHECK: fastgemm.load_matrix %{{.*}} transpose : !llvm.ptr<3> -> vector<2xi32>
 // CHECK: fastgemm.mma_f16
-// CHECK: fastgemm.mma_f16 %{{.*}}, %[[ONES:.*]], %{{.*}}
 // CHECK: fastgemm.load_matrix %{{.*}} transpose
 // CHECK: fastgemm.mma_f16
-// CHECK: fastgemm.mma_f16 %{{.*}}, %[[ONES]], %{{.*}}
 // CHECK: fastgemm.load_matrix %{{.*}} transpose
 // CHECK: fastgemm.mma_f16
-// CHECK: fastgemm.mma_f16 %{{.*}}, %[[ONES]], %{{.*}}
 // CHECK: fastgemm.load_matrix %{{.*}} transpose
-// CHECK: fastgemm.mma_f16
-// CHECK: fastgemm.mma_f16 %{{.*}}, %[[ONES]], %{{.*}}
+// CHECK: %[[PAGE:.*]] = fastgemm.mma_f16
 // CHECK-NOT: fastgemm.mma_f16
+// CHECK: %[[ELEMENT:.*]] = vector.extract %[[PAGE]][0]
+// CHECK: fma{{.*}}%[[ELEMENT]], %
 // After a chunk, it is merged with those before: the greater maximum.
 // CHECK: scf.yield
 // CHECK: arith.maxnumf
@@ -66,9 +72,9 @@
 // CHECK: llvm.store %{{.*}}, %{{.*}} {alignment = 4 : i64} : i32, !llvm.ptr<1>
 // CHECK: gpu.return
 gpu.module @kernels {
-  odyssey.kernel @structure(%q: tensor<?x32xf16>, %p: tensor<?xi32>, %s: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x2x64x8xf16>, %layer: i32) -> tensor<?x32xf16> attributes {kind = "attention"} {
+  odyssey.kernel @structure(%q: tensor<?x32xf16>, %p: tensor<?xi32>, %s: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x2x64x10xf16>, %layer: i32) -> tensor<?x32xf16> attributes {kind = "attention"} {
     %o = odyssey.attention %q at %p, %s, %pages cache %kv layer %layer heads 4 scale = 0.35 {tile_tokens = 8 : i32}
-        : tensor<?x32xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x2x64x8xf16> -> tensor<?x32xf16>
+        : tensor<?x32xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x2x64x10xf16> -> tensor<?x32xf16>
     odyssey.return %o : tensor<?x32xf16>
   }
 }
@@ -80,9 +86,9 @@ gpu.module @kernels {
 // CHECK-LABEL: gpu.func @one_token
 // CHECK-SAME: grid = [2, 1, 1], per_tokens = [0, 1, 0], block = 32
 gpu.module @kernels {
-  odyssey.kernel @one_token(%q: tensor<?x128xf16>, %p: tensor<?xi32>, %s: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x2x64x64xf16>, %layer: i32) -> tensor<?x128xf16> attributes {kind = "attention"} {
+  odyssey.kernel @one_token(%q: tensor<?x128xf16>, %p: tensor<?xi32>, %s: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x2x64x66xf16>, %layer: i32) -> tensor<?x128xf16> attributes {kind = "attention"} {
     %o = odyssey.attention %q at %p, %s, %pages cache %kv layer %layer heads 2 scale = 0.125
-        : tensor<?x128xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x2x64x64xf16> -> tensor<?x128xf16>
+        : tensor<?x128xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x2x64x66xf16> -> tensor<?x128xf16>
     odyssey.return %o : tensor<?x128xf16>
   }
 }
@@ -102,9 +108,7 @@ gpu.module @kernels {
 // CHECK: fastgemm.async_wait 0
 // CHECK-NEXT: gpu.barrier
 // CHECK: arith.shrsi
-// CHECK-NEXT: %[[Q:.*]] = arith.sitofp
-// CHECK-NEXT: %[[X:.*]] = arith.mulf %[[Q]], %{{.*}} : f32
-// CHECK-NEXT: arith.truncf %[[X]] : f32 to f16
+// CHECK-NEXT: arith.sitofp %{{.*}} : i32 to f16
 // CHECK: llvm.store %{{.*}} {alignment = 16 : i64} : vector<4xi32>, !llvm.ptr<3>
 // CHECK: gpu.barrier
 // CHECK: fastgemm.mma_f16

@@ -18,13 +18,24 @@
 // CHECK-COUNT-10: fastgemm.async_copy
 // CHECK: }
 // CHECK-NEXT: fastgemm.async_commit
-// Two halves of the stage: one load of B feeds 8 tokens for two k16 steps, one
-// load of A 16 channels for one.
+// Two halves of the stage, groups of 32 k: one load of B feeds 8 tokens for two k16
+// steps, one load of A 16 channels for one.
 // CHECK: %[[B:.*]] = fastgemm.load_matrix %{{.*}} : !llvm.ptr<3> -> vector<4xi32>
-// CHECK: %[[A:.*]] = fastgemm.load_matrix %{{.*}} : !llvm.ptr<3> -> vector<4xi32>
-// CHECK: %[[B01:.*]] = vector.extract_strided_slice %[[B]] {offsets = [0], sizes = [2], strides = [1]}
-// CHECK: fastgemm.mma_f16 %[[A]], %[[B01]], %{{.*}} : vector<4xi32>, vector<2xi32> -> vector<4xf32>
-// CHECK-COUNT-7: fastgemm.mma_f16
+// The four lanes of a row find its greatest magnitude, whose exponent gives the unit.
+// CHECK: %[[B0:.*]] = vector.extract %[[B]][0]
+// CHECK: arith.maxnumf %{{.*}} : vector<2xf16>
+// CHECK-COUNT-2: nvvm.shfl.sync bfly
+// CHECK: %[[PAIR:.*]] = llvm.bitcast %[[B0]] : i32 to vector<2xf16>
+// CHECK: %[[SHIFTED:.*]] = arith.addf %[[PAIR]], %[[SHIFT:.*]] : vector<2xf16>
+// CHECK: arith.subf %[[SHIFTED]], %[[SHIFT]] : vector<2xf16>
+// CHECK-COUNT-2: fastgemm.load_matrix %{{.*}} : !llvm.ptr<3> -> vector<4xi32>
+// CHECK-COUNT-4: nvvm.shfl.sync bfly
+// A group's two products begin with zeros; their sum is added in fp32.
+// CHECK: %[[STEP:.*]] = fastgemm.mma_f16 %{{.*}}, %{{.*}}, %[[ZEROS:.*]] : vector<4xi32>, vector<2xi32> -> vector<4xf32>
+// CHECK: %[[GROUP:.*]] = fastgemm.mma_f16 %{{.*}}, %{{.*}}, %[[STEP]] :
+// CHECK: arith.addf %{{.*}}, %[[GROUP]] : vector<4xf32>
+// CHECK: fastgemm.mma_f16 %{{.*}}, %{{.*}}, %[[ZEROS]] :
+// CHECK-COUNT-5: fastgemm.mma_f16
 // CHECK-NOT: fastgemm.mma_f16
 // CHECK: scf.yield
 // CHECK-COUNT-2: llvm.store %{{.*}}, %{{.*}} {alignment = 16 : i64} : vector<4xf32>, !llvm.ptr<1>

@@ -1,11 +1,13 @@
 // RUN: odyssey-opt %s --split-input-file --pass-pipeline='builtin.module(gpu.module(convert-odyssey-to-fastgemm,canonicalize,cse))' | FileCheck %s
 
-// One CTA a token. Pairs (i, i + d/2) of all query heads, then of all key heads,
-// are rotated in fp32 and rounded; values are copied.
+// One CTA a token, a warp a head: 2 query heads and one of keys are 3 warps. Pairs (i,
+// i + d/2) of query heads are rotated in fp32, rounded to fp16, and then to a unit that
+// follows from their length; those of key heads, and values, become integers in fp16
+// with a scale.
 
 // CHECK-LABEL: gpu.func @fused_input
 // CHECK-SAME: (%[[QKV:.*]]: !llvm.ptr<1>, %[[TABLE:.*]]: !llvm.ptr<1>, %[[P:.*]]: !llvm.ptr<1>, %[[S:.*]]: !llvm.ptr<1>, %[[PAGES:.*]]: !llvm.ptr<1>, %[[KV:.*]]: !llvm.ptr<1>, %[[LAYER:.*]]: i32, %[[Q:.*]]: !llvm.ptr<1>, %[[M:.*]]: i32) kernel
-// CHECK-SAME: grid = [1, 1, 1], per_tokens = [1, 0, 0], block = 32, shared_bytes = 0
+// CHECK-SAME: grid = [1, 1, 1], per_tokens = [1, 0, 0], block = 96, shared_bytes = 0
 // CHECK-SAME: kind = "rope"
 // A row holds 2 query heads, then one head of keys, 32 bytes on, then the values.
 // CHECK: %[[ROW:.*]] = llvm.getelementptr %[[QKV]]
@@ -16,28 +18,48 @@
 // CHECK: arith.remui %[[POSITION]], %{{.*}} : i32
 // CHECK: llvm.getelementptr %[[TABLE]]
 // CHECK: scf.for
-// CHECK: %[[LOW:.*]] = arith.extf
-// CHECK: %[[HIGH:.*]] = arith.extf
+// CHECK: %[[LOW:.*]] = scf.if %{{.*}} -> (f32)
+// CHECK: %[[HIGH:.*]] = scf.if %{{.*}} -> (f32)
+// CHECK: scf.if
 // CHECK: %[[COSINE:.*]] = llvm.load %{{.*}} {alignment = 4 : i64} : !llvm.ptr<1> -> f32
 // CHECK: %[[SINE:.*]] = llvm.load %{{.*}} {alignment = 4 : i64} : !llvm.ptr<1> -> f32
 // CHECK: %[[A:.*]] = arith.mulf %[[LOW]], %[[COSINE]] : f32
 // CHECK: %[[B:.*]] = arith.mulf %[[HIGH]], %[[SINE]] : f32
 // CHECK: %[[FIRST:.*]] = arith.subf %[[A]], %[[B]] : f32
 // CHECK: arith.truncf %[[FIRST]] : f32 to f16
+// CHECK: scf.if
 // CHECK: %[[C:.*]] = arith.mulf %[[HIGH]], %[[COSINE]] : f32
 // CHECK: %[[D:.*]] = arith.mulf %[[LOW]], %[[SINE]] : f32
 // CHECK: %[[SECOND:.*]] = arith.addf %[[C]], %[[D]] : f32
 // CHECK: arith.truncf %[[SECOND]] : f32 to f16
+// The length of the query, of which the unit is a 4064th, rounded up to a power of two.
+// CHECK-COUNT-5: nvvm.shfl.sync bfly
+// CHECK: %[[LENGTH:.*]] = llvm.intr.sqrt
+// CHECK: arith.divf %[[LENGTH]], %[[NORM:.*]] : f32
+// CHECK: arith.andi
+// CHECK: llvm.intr.roundeven
+// CHECK: arith.truncf %{{.*}} : f32 to f16
+// CHECK: llvm.store %{{.*}} {alignment = 2 : i64} : f16, !llvm.ptr<1>
 // CHECK: scf.for
 // CHECK: llvm.getelementptr %[[KEYS]]
+// CHECK: %[[LENGTH:.*]] = llvm.intr.sqrt
+// CHECK: arith.divf %[[NORM]], %[[LENGTH]] : f32
+// CHECK: llvm.intr.roundeven
+// CHECK: llvm.store %{{.*}} {alignment = 2 : i64} : f16, !llvm.ptr<1>
+// CHECK: %[[SCALE:.*]] = arith.divf %[[LENGTH]], %[[NORM]] : f32
+// CHECK: llvm.store %[[SCALE]], %{{.*}} {alignment = 4 : i64} : f32, !llvm.ptr<1>
+// Values: by their greatest magnitude.
 // CHECK: scf.for
-// CHECK: %[[FROM:.*]] = llvm.getelementptr %[[VALUES]]
-// CHECK: %[[VALUE:.*]] = llvm.load %[[FROM]] {alignment = 2 : i64} : !llvm.ptr<1> -> f16
-// CHECK: llvm.store %[[VALUE]]
+// CHECK: llvm.getelementptr %[[VALUES]]
+// CHECK: llvm.intr.fabs
+// CHECK-NOT: llvm.intr.sqrt
+// CHECK: llvm.intr.roundeven
+// CHECK: llvm.store %{{.*}} {alignment = 2 : i64} : f16, !llvm.ptr<1>
+// CHECK: llvm.store %{{.*}} {alignment = 4 : i64} : f32, !llvm.ptr<1>
 gpu.module @kernels {
-  odyssey.kernel @fused_input(%qkv: tensor<?x32xf16>, %t: tensor<128x8xf32>, %p: tensor<?xi32>, %s: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x1x64x8xf16>, %layer: i32) -> tensor<?x16xf16> attributes {kind = "rope"} {
+  odyssey.kernel @fused_input(%qkv: tensor<?x32xf16>, %t: tensor<128x8xf32>, %p: tensor<?xi32>, %s: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x1x64x10xf16>, %layer: i32) -> tensor<?x16xf16> attributes {kind = "rope"} {
     %r = odyssey.rope_append %qkv table %t at %p, %s, %pages cache %kv layer %layer heads 2
-        : (tensor<?x32xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x1x64x8xf16> -> tensor<?x16xf16>
+        : (tensor<?x32xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x1x64x10xf16> -> tensor<?x16xf16>
     odyssey.return %r : tensor<?x16xf16>
   }
 }
@@ -52,18 +74,18 @@ gpu.module @kernels {
 // CHECK: llvm.getelementptr %[[K]]
 // CHECK: llvm.getelementptr %[[V]]
 gpu.module @kernels {
-  odyssey.kernel @three_inputs(%q: tensor<?x16xf16>, %k: tensor<?x8xf16>, %v: tensor<?x8xf16>, %t: tensor<128x8xf32>, %p: tensor<?xi32>, %s: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x1x64x8xf16>, %layer: i32) -> tensor<?x16xf16> attributes {kind = "rope"} {
+  odyssey.kernel @three_inputs(%q: tensor<?x16xf16>, %k: tensor<?x8xf16>, %v: tensor<?x8xf16>, %t: tensor<128x8xf32>, %p: tensor<?xi32>, %s: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x1x64x10xf16>, %layer: i32) -> tensor<?x16xf16> attributes {kind = "rope"} {
     %r = odyssey.rope_append %q, %k, %v table %t at %p, %s, %pages cache %kv layer %layer heads 2
-        : (tensor<?x16xf16>, tensor<?x8xf16>, tensor<?x8xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x1x64x8xf16> -> tensor<?x16xf16>
+        : (tensor<?x16xf16>, tensor<?x8xf16>, tensor<?x8xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x1x64x10xf16> -> tensor<?x16xf16>
     odyssey.return %r : tensor<?x16xf16>
   }
 }
 
 // -----
 
-// With norms a head belongs to a warp: 2 + 1 heads of 8 are 3 warps. The 4 pairs
-// of a head are in lanes 0 to 3, the others add zeros. The squares are summed as
-// a butterfly over the warp, and what is normalized is rounded before it turns.
+// With norms. The 4 pairs of a head of 8 are in lanes 0 to 3, the others add zeros. The
+// squares are summed as a butterfly over the warp, and what is normalized is rounded
+// before it turns.
 
 // CHECK-LABEL: gpu.func @norms
 // CHECK-SAME: %[[LAYER:.*]]: i32, %[[QW:.*]]: !llvm.ptr<1>, %[[KW:.*]]: !llvm.ptr<1>, %[[Q:.*]]: !llvm.ptr<1>, %[[M:.*]]: i32) kernel
@@ -89,14 +111,14 @@ gpu.module @kernels {
 // CHECK: scf.for %{{.*}} = %[[WARP]] to
 // CHECK-COUNT-5: nvvm.shfl.sync bfly
 // CHECK: llvm.getelementptr %[[KW]]
-// Values are copied as without norms.
+// Values have no norm.
 // CHECK: scf.for
-// CHECK-NOT: nvvm.shfl.sync
+// CHECK-NOT: llvm.intr.sqrt
 // CHECK: gpu.return
 gpu.module @kernels {
-  odyssey.kernel @norms(%qkv: tensor<?x32xf16>, %t: tensor<128x8xf32>, %p: tensor<?xi32>, %s: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x1x64x8xf16>, %layer: i32, %qw: tensor<8xf16>, %kw: tensor<8xf16>) -> tensor<?x16xf16> attributes {kind = "rope"} {
+  odyssey.kernel @norms(%qkv: tensor<?x32xf16>, %t: tensor<128x8xf32>, %p: tensor<?xi32>, %s: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x1x64x10xf16>, %layer: i32, %qw: tensor<8xf16>, %kw: tensor<8xf16>) -> tensor<?x16xf16> attributes {kind = "rope"} {
     %r = odyssey.rope_append %qkv table %t at %p, %s, %pages cache %kv layer %layer heads 2 norm %qw, %kw epsilon = 1.0e-6
-        : (tensor<?x32xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x1x64x8xf16>, tensor<8xf16>, tensor<8xf16> -> tensor<?x16xf16>
+        : (tensor<?x32xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x1x64x10xf16>, tensor<8xf16>, tensor<8xf16> -> tensor<?x16xf16>
     odyssey.return %r : tensor<?x16xf16>
   }
 }
@@ -110,6 +132,7 @@ gpu.module @kernels {
 // CHECK-SAME: block = 96
 // Queries stay in fp16.
 // CHECK: scf.for
+// CHECK: llvm.intr.sqrt
 // CHECK: llvm.store %{{.*}} {alignment = 2 : i64} : f16, !llvm.ptr<1>
 // Keys, then values; those are not rotated.
 // CHECK: scf.for

@@ -1,63 +1,63 @@
 // RUN: odyssey-opt %s --split-input-file --verify-diagnostics
 
-func.func @chunks_stats(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %pages: tensor<1x8xi32>, %kv: memref<5x8x2x4x64x8xf16>, %layer: i32) {
+func.func @chunks_stats(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %pages: tensor<1x8xi32>, %kv: memref<5x8x2x4x64x10xf16>, %layer: i32) {
   // expected-error@+1 {{'odyssey.attention_chunks' op expects maxima and sums of [tokens, heads, chunks, 2] that go with 'tensor<?x8x2x8xf32>', got 'tensor<?x8x2x3xf32>'}}
   %v, %s = odyssey.attention_chunks %q at %p, %p, %pages cache %kv layer %layer heads 8 scale = 0.35 splits 2
-      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x8xi32>, memref<5x8x2x4x64x8xf16> -> tensor<?x8x2x8xf32>, tensor<?x8x2x3xf32>
+      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x8xi32>, memref<5x8x2x4x64x10xf16> -> tensor<?x8x2x8xf32>, tensor<?x8x2x3xf32>
   return
 }
 
 // -----
 
-func.func @chunks_tokens(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %pages: tensor<1x8xi32>, %kv: memref<5x8x2x4x64x8xf16>, %layer: i32) {
+func.func @chunks_tokens(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %pages: tensor<1x8xi32>, %kv: memref<5x8x2x4x64x10xf16>, %layer: i32) {
   // expected-error@+1 {{'odyssey.attention_chunks' op expects the number of positions (?) to equal the tokens of the chunks (4)}}
   %v, %s = odyssey.attention_chunks %q at %p, %p, %pages cache %kv layer %layer heads 8 scale = 0.35 splits 2
-      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x8xi32>, memref<5x8x2x4x64x8xf16> -> tensor<4x8x2x8xf32>, tensor<4x8x2x2xf32>
+      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x8xi32>, memref<5x8x2x4x64x10xf16> -> tensor<4x8x2x8xf32>, tensor<4x8x2x2xf32>
   return
 }
 
 // -----
 
-func.func @chunks_heads(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %pages: tensor<1x8xi32>, %kv: memref<5x8x2x4x64x8xf16>, %layer: i32) {
+func.func @chunks_heads(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %pages: tensor<1x8xi32>, %kv: memref<5x8x2x4x64x10xf16>, %layer: i32) {
   // expected-error@+1 {{'odyssey.attention_chunks' op expects the heads of the chunks (4) to equal the number of heads (8)}}
   %v, %s = odyssey.attention_chunks %q at %p, %p, %pages cache %kv layer %layer heads 8 scale = 0.35 splits 2
-      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x8xi32>, memref<5x8x2x4x64x8xf16> -> tensor<?x4x2x8xf32>, tensor<?x4x2x2xf32>
+      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x8xi32>, memref<5x8x2x4x64x10xf16> -> tensor<?x4x2x8xf32>, tensor<?x4x2x2xf32>
   return
 }
 
 // -----
 
-func.func @chunks_count(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %pages: tensor<1x8xi32>, %kv: memref<5x8x2x4x64x8xf16>, %layer: i32) {
+func.func @chunks_count(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %pages: tensor<1x8xi32>, %kv: memref<5x8x2x4x64x10xf16>, %layer: i32) {
   // expected-error@+1 {{'odyssey.attention_chunks' op expects the number of chunks (3) to equal the chunks of a sequence's pages (2)}}
   %v, %s = odyssey.attention_chunks %q at %p, %p, %pages cache %kv layer %layer heads 8 scale = 0.35 splits 2
-      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x8xi32>, memref<5x8x2x4x64x8xf16> -> tensor<?x8x3x8xf32>, tensor<?x8x3x2xf32>
+      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x8xi32>, memref<5x8x2x4x64x10xf16> -> tensor<?x8x3x8xf32>, tensor<?x8x3x2xf32>
   return
 }
 
 // -----
 
-func.func @chunks_row(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %pages: tensor<1x8xi32>, %kv: memref<5x8x2x4x64x8xf16>, %layer: i32) {
+func.func @chunks_row(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %pages: tensor<1x8xi32>, %kv: memref<5x8x2x4x64x10xf16>, %layer: i32) {
   // expected-error@+1 {{'odyssey.attention_chunks' op expects the size of a chunk's row (16) to equal the head dimension (8)}}
   %v, %s = odyssey.attention_chunks %q at %p, %p, %pages cache %kv layer %layer heads 8 scale = 0.35 splits 2
-      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x8xi32>, memref<5x8x2x4x64x8xf16> -> tensor<?x8x2x16xf32>, tensor<?x8x2x2xf32>
+      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x8xi32>, memref<5x8x2x4x64x10xf16> -> tensor<?x8x2x16xf32>, tensor<?x8x2x2xf32>
   return
 }
 
 // -----
 
-func.func @no_splits(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %pages: tensor<1x8xi32>, %kv: memref<5x8x2x4x64x8xf16>, %layer: i32) {
+func.func @no_splits(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %pages: tensor<1x8xi32>, %kv: memref<5x8x2x4x64x10xf16>, %layer: i32) {
   // expected-error@+1 {{'odyssey.attention_chunks' op expects 1 to 2 splits, as many as there are chunks, got 0}}
   %v, %s = odyssey.attention_chunks %q at %p, %p, %pages cache %kv layer %layer heads 8 scale = 0.35 splits 0
-      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x8xi32>, memref<5x8x2x4x64x8xf16> -> tensor<?x8x2x8xf32>, tensor<?x8x2x2xf32>
+      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x8xi32>, memref<5x8x2x4x64x10xf16> -> tensor<?x8x2x8xf32>, tensor<?x8x2x2xf32>
   return
 }
 
 // -----
 
-func.func @many_splits(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %pages: tensor<1x8xi32>, %kv: memref<5x8x2x4x64x8xf16>, %layer: i32) {
+func.func @many_splits(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %pages: tensor<1x8xi32>, %kv: memref<5x8x2x4x64x10xf16>, %layer: i32) {
   // expected-error@+1 {{'odyssey.attention_chunks' op expects 1 to 2 splits, as many as there are chunks, got 3}}
   %v, %s = odyssey.attention_chunks %q at %p, %p, %pages cache %kv layer %layer heads 8 scale = 0.35 splits 3
-      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x8xi32>, memref<5x8x2x4x64x8xf16> -> tensor<?x8x2x8xf32>, tensor<?x8x2x2xf32>
+      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x8xi32>, memref<5x8x2x4x64x10xf16> -> tensor<?x8x2x8xf32>, tensor<?x8x2x2xf32>
   return
 }
 

@@ -1,36 +1,36 @@
 // RUN: odyssey-opt %s --split-input-file --verify-diagnostics
 
-func.func @splits(%qkv: tensor<?x128xf16>, %t: tensor<128x8xf32>, %p: tensor<?xi32>, %pages: tensor<1x8xi32>, %kv: memref<5x8x2x4x64x8xf16>, %layer: i32) {
+func.func @splits(%qkv: tensor<?x128xf16>, %t: tensor<128x8xf32>, %p: tensor<?xi32>, %pages: tensor<1x8xi32>, %kv: memref<5x8x2x4x64x10xf16>, %layer: i32) {
   // expected-error@+1 {{'odyssey.decode_attention' op expects 1 to 2 splits, as many as there are chunks, got 3}}
   %o, %m = odyssey.decode_attention %qkv table %t at %p, %p, %pages cache %kv layer %layer heads 8 scale = 0.35 splits 3
-      : (tensor<?x128xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x8xi32>, memref<5x8x2x4x64x8xf16> -> tensor<?x64xf16>, tensor<?x4xf32>
+      : (tensor<?x128xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x8xi32>, memref<5x8x2x4x64x10xf16> -> tensor<?x64xf16>, tensor<?x4xf32>
   return
 }
 
 // -----
 
-func.func @group(%qkv: tensor<?x152xf16>, %t: tensor<128x8xf32>, %p: tensor<?xi32>, %pages: tensor<1x8xi32>, %kv: memref<5x8x2x1x64x8xf16>, %layer: i32) {
+func.func @group(%qkv: tensor<?x152xf16>, %t: tensor<128x8xf32>, %p: tensor<?xi32>, %pages: tensor<1x8xi32>, %kv: memref<5x8x2x1x64x10xf16>, %layer: i32) {
   // expected-error@+1 {{'odyssey.decode_attention' op expects at most 16 heads to share a KV head, got 17}}
   %o, %m = odyssey.decode_attention %qkv table %t at %p, %p, %pages cache %kv layer %layer heads 17 scale = 0.35 splits 1
-      : (tensor<?x152xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x8xi32>, memref<5x8x2x1x64x8xf16> -> tensor<?x136xf16>, tensor<?x1xf32>
+      : (tensor<?x152xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x8xi32>, memref<5x8x2x1x64x10xf16> -> tensor<?x136xf16>, tensor<?x1xf32>
   return
 }
 
 // -----
 
-func.func @maxima(%qkv: tensor<?x128xf16>, %t: tensor<128x8xf32>, %p: tensor<?xi32>, %pages: tensor<1x8xi32>, %kv: memref<5x8x2x4x64x8xf16>, %layer: i32) {
+func.func @maxima(%qkv: tensor<?x128xf16>, %t: tensor<128x8xf32>, %p: tensor<?xi32>, %pages: tensor<1x8xi32>, %kv: memref<5x8x2x4x64x10xf16>, %layer: i32) {
   // expected-error@+1 {{'odyssey.decode_attention' op expects the columns of the maxima (8) to equal the number of KV heads (4)}}
   %o, %m = odyssey.decode_attention %qkv table %t at %p, %p, %pages cache %kv layer %layer heads 8 scale = 0.35 splits 2
-      : (tensor<?x128xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x8xi32>, memref<5x8x2x4x64x8xf16> -> tensor<?x64xf16>, tensor<?x8xf32>
+      : (tensor<?x128xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x8xi32>, memref<5x8x2x4x64x10xf16> -> tensor<?x64xf16>, tensor<?x8xf32>
   return
 }
 
 // -----
 
-func.func @inputs(%q: tensor<?x64xf16>, %t: tensor<128x8xf32>, %p: tensor<?xi32>, %pages: tensor<1x8xi32>, %kv: memref<5x8x2x4x64x8xf16>, %layer: i32) {
+func.func @inputs(%q: tensor<?x64xf16>, %t: tensor<128x8xf32>, %p: tensor<?xi32>, %pages: tensor<1x8xi32>, %kv: memref<5x8x2x4x64x10xf16>, %layer: i32) {
   // expected-error@+1 {{'odyssey.decode_attention' op expects queries, keys and values as one or three tensors, got 2}}
   %o, %m = odyssey.decode_attention %q, %q table %t at %p, %p, %pages cache %kv layer %layer heads 8 scale = 0.35 splits 2
-      : (tensor<?x64xf16>, tensor<?x64xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x8xi32>, memref<5x8x2x4x64x8xf16> -> tensor<?x64xf16>, tensor<?x4xf32>
+      : (tensor<?x64xf16>, tensor<?x64xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x8xi32>, memref<5x8x2x4x64x10xf16> -> tensor<?x64xf16>, tensor<?x4xf32>
   return
 }
 

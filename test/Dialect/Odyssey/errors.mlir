@@ -453,209 +453,209 @@ func.func @argmax_rows(%x: tensor<8x512xf32>) {
 // Attention
 //===----------------------------------------------------------------------===//
 
-func.func @cache_halves(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x3x4x64x8xf16>, %layer: i32) {
-  // expected-error@+1 {{'odyssey.attention' op expects a cache of [layers, pages, 2, KV heads, page tokens, head dimension], got 'memref<5x2x3x4x64x8xf16>'}}
+func.func @cache_halves(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x3x4x64x10xf16>, %layer: i32) {
+  // expected-error@+1 {{'odyssey.attention' op expects a cache of [layers, pages, 2, KV heads, page tokens, head dimension], got 'memref<5x2x3x4x64x10xf16>'}}
   %o = odyssey.attention %q at %p, %p, %pages cache %kv layer %layer heads 8 scale = 0.35
-      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x3x4x64x8xf16> -> tensor<?x64xf16>
+      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x3x4x64x10xf16> -> tensor<?x64xf16>
   return
 }
 
 // -----
 
-func.func @cache_dynamic(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x?x2x4x64x8xf16>, %layer: i32) {
-  // expected-error@+1 {{'odyssey.attention' op expects only the leading dimension of operand 4 to be dynamic, got 'memref<5x?x2x4x64x8xf16>'}}
+func.func @cache_dynamic(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x?x2x4x64x10xf16>, %layer: i32) {
+  // expected-error@+1 {{'odyssey.attention' op expects only the leading dimension of operand 4 to be dynamic, got 'memref<5x?x2x4x64x10xf16>'}}
   %o = odyssey.attention %q at %p, %p, %pages cache %kv layer %layer heads 8 scale = 0.35
-      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x?x2x4x64x8xf16> -> tensor<?x64xf16>
+      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x?x2x4x64x10xf16> -> tensor<?x64xf16>
   return
 }
 
 // -----
 
-func.func @cache_dynamic_layers(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<?x2x2x4x64x8xf16>, %layer: i32) {
-  // expected-error@+1 {{'odyssey.attention' op expects a cache of [layers, pages, 2, KV heads, page tokens, head dimension], got 'memref<?x2x2x4x64x8xf16>'}}
+func.func @cache_dynamic_layers(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<?x2x2x4x64x10xf16>, %layer: i32) {
+  // expected-error@+1 {{'odyssey.attention' op expects a cache of [layers, pages, 2, KV heads, page tokens, head dimension], got 'memref<?x2x2x4x64x10xf16>'}}
   %o = odyssey.attention %q at %p, %p, %pages cache %kv layer %layer heads 8 scale = 0.35
-      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<?x2x2x4x64x8xf16> -> tensor<?x64xf16>
+      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<?x2x2x4x64x10xf16> -> tensor<?x64xf16>
   return
 }
 
 // -----
 
-func.func @cache_layer(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x4x64x8xf16>) {
+func.func @cache_layer(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x4x64x10xf16>) {
   %layer = arith.constant 5 : i32
   // expected-error@+1 {{'odyssey.attention' op expects a layer below 5, got 5}}
   %o = odyssey.attention %q at %p, %p, %pages cache %kv layer %layer heads 8 scale = 0.35
-      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x8xf16> -> tensor<?x64xf16>
+      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x10xf16> -> tensor<?x64xf16>
   return
 }
 
 // -----
 
-func.func @head_dimension(%q: tensor<?x96xf16>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x4x64x12xf16>, %layer: i32) {
+func.func @head_dimension(%q: tensor<?x96xf16>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x4x64x14xf16>, %layer: i32) {
   // expected-error@+1 {{'odyssey.attention' op expects a head dimension that is a multiple of 8 and at most 256, got 12}}
   %o = odyssey.attention %q at %p, %p, %pages cache %kv layer %layer heads 8 scale = 0.35
-      : tensor<?x96xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x12xf16> -> tensor<?x96xf16>
+      : tensor<?x96xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x14xf16> -> tensor<?x96xf16>
   return
 }
 
 // -----
 
-func.func @large_head_dimension(%q: tensor<?x2112xf16>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x4x64x264xf16>, %layer: i32) {
+func.func @large_head_dimension(%q: tensor<?x2112xf16>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x4x64x266xf16>, %layer: i32) {
   // expected-error@+1 {{'odyssey.attention' op expects a head dimension that is a multiple of 8 and at most 256, got 264}}
   %o = odyssey.attention %q at %p, %p, %pages cache %kv layer %layer heads 8 scale = 0.35
-      : tensor<?x2112xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x264xf16> -> tensor<?x2112xf16>
+      : tensor<?x2112xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x266xf16> -> tensor<?x2112xf16>
   return
 }
 
 // -----
 
-func.func @page_tokens(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x4x16x8xf16>, %layer: i32) {
+func.func @page_tokens(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x4x16x10xf16>, %layer: i32) {
   // expected-error@+1 {{'odyssey.attention' op expects pages of 64 tokens, got 16}}
   %o = odyssey.attention %q at %p, %p, %pages cache %kv layer %layer heads 8 scale = 0.35
-      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x16x8xf16> -> tensor<?x64xf16>
+      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x16x10xf16> -> tensor<?x64xf16>
   return
 }
 
 // -----
 
-func.func @grouped_heads(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x3x64x8xf16>, %layer: i32) {
+func.func @grouped_heads(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x3x64x10xf16>, %layer: i32) {
   // expected-error@+1 {{'odyssey.attention' op expects the number of heads (8) to be a multiple of the number of KV heads (3)}}
   %o = odyssey.attention %q at %p, %p, %pages cache %kv layer %layer heads 8 scale = 0.35
-      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x3x64x8xf16> -> tensor<?x64xf16>
+      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x3x64x10xf16> -> tensor<?x64xf16>
   return
 }
 
 // -----
 
-func.func @positions(%q: tensor<8x64xf16>, %p: tensor<4xi32>, %s: tensor<8xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x4x64x8xf16>, %layer: i32) {
+func.func @positions(%q: tensor<8x64xf16>, %p: tensor<4xi32>, %s: tensor<8xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x4x64x10xf16>, %layer: i32) {
   // expected-error@+1 {{'odyssey.attention' op expects the size of positions and sequences (4) to equal the rows of the queries (8)}}
   %o = odyssey.attention %q at %p, %s, %pages cache %kv layer %layer heads 8 scale = 0.35
-      : tensor<8x64xf16>, tensor<4xi32>, tensor<8xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x8xf16> -> tensor<8x64xf16>
+      : tensor<8x64xf16>, tensor<4xi32>, tensor<8xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x10xf16> -> tensor<8x64xf16>
   return
 }
 
 // -----
 
-func.func @query_columns(%q: tensor<?x32xf16>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x4x64x8xf16>, %layer: i32) {
+func.func @query_columns(%q: tensor<?x32xf16>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x4x64x10xf16>, %layer: i32) {
   // expected-error@+1 {{'odyssey.attention' op expects the columns of the queries (32) to equal heads x head dimension (64)}}
   %o = odyssey.attention %q at %p, %p, %pages cache %kv layer %layer heads 8 scale = 0.35
-      : tensor<?x32xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x8xf16> -> tensor<?x32xf16>
+      : tensor<?x32xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x10xf16> -> tensor<?x32xf16>
   return
 }
 
 // -----
 
-func.func @attention_columns(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x4x64x8xf16>, %layer: i32) {
+func.func @attention_columns(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x4x64x10xf16>, %layer: i32) {
   // expected-error@+1 {{'odyssey.attention' op expects the result's columns (32) to equal those of the queries (64)}}
   %o = odyssey.attention %q at %p, %p, %pages cache %kv layer %layer heads 8 scale = 0.35
-      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x8xf16> -> tensor<?x32xf16>
+      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x10xf16> -> tensor<?x32xf16>
   return
 }
 
 // -----
 
-func.func @rope_inputs(%q: tensor<?x64xf16>, %k: tensor<?x32xf16>, %t: tensor<128x8xf32>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x4x64x8xf16>, %layer: i32) {
+func.func @rope_inputs(%q: tensor<?x64xf16>, %k: tensor<?x32xf16>, %t: tensor<128x8xf32>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x4x64x10xf16>, %layer: i32) {
   // expected-error@+1 {{'odyssey.rope_append' op expects queries, keys and values as one or three tensors, got 2}}
   %r = odyssey.rope_append %q, %k table %t at %p, %p, %pages cache %kv layer %layer heads 8
-      : (tensor<?x64xf16>, tensor<?x32xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x8xf16> -> tensor<?x64xf16>
+      : (tensor<?x64xf16>, tensor<?x32xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x10xf16> -> tensor<?x64xf16>
   return
 }
 
 // -----
 
-func.func @rope_keys(%q: tensor<?x64xf16>, %k: tensor<?x64xf16>, %t: tensor<128x8xf32>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x4x64x8xf16>, %layer: i32) {
+func.func @rope_keys(%q: tensor<?x64xf16>, %k: tensor<?x64xf16>, %t: tensor<128x8xf32>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x4x64x10xf16>, %layer: i32) {
   // expected-error@+1 {{'odyssey.rope_append' op expects the columns of an input (64) to equal those that the heads need (32)}}
   %r = odyssey.rope_append %q, %k, %k table %t at %p, %p, %pages cache %kv layer %layer heads 8
-      : (tensor<?x64xf16>, tensor<?x64xf16>, tensor<?x64xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x8xf16> -> tensor<?x64xf16>
+      : (tensor<?x64xf16>, tensor<?x64xf16>, tensor<?x64xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x10xf16> -> tensor<?x64xf16>
   return
 }
 
 // -----
 
-func.func @rope_table(%qkv: tensor<?x128xf16>, %t: tensor<128x16xf32>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x4x64x8xf16>, %layer: i32) {
+func.func @rope_table(%qkv: tensor<?x128xf16>, %t: tensor<128x16xf32>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x4x64x10xf16>, %layer: i32) {
   // expected-error@+1 {{'odyssey.rope_append' op expects the columns of the table (16) to equal the head dimension (8)}}
   %r = odyssey.rope_append %qkv table %t at %p, %p, %pages cache %kv layer %layer heads 8
-      : (tensor<?x128xf16>), tensor<128x16xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x8xf16> -> tensor<?x64xf16>
+      : (tensor<?x128xf16>), tensor<128x16xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x10xf16> -> tensor<?x64xf16>
   return
 }
 
 // -----
 
-func.func @rope_rows(%qkv: tensor<8x128xf16>, %t: tensor<128x8xf32>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x4x64x8xf16>, %layer: i32) {
+func.func @rope_rows(%qkv: tensor<8x128xf16>, %t: tensor<128x8xf32>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x4x64x10xf16>, %layer: i32) {
   // expected-error@+1 {{'odyssey.rope_append' op expects the rows of an input (8) to equal the rows of the queries (?)}}
   %r = odyssey.rope_append %qkv table %t at %p, %p, %pages cache %kv layer %layer heads 8
-      : (tensor<8x128xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x8xf16> -> tensor<?x64xf16>
+      : (tensor<8x128xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x10xf16> -> tensor<?x64xf16>
   return
 }
 
 // -----
 
-func.func @rope_norm(%qkv: tensor<?x128xf16>, %t: tensor<128x8xf32>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x4x64x8xf16>, %layer: i32, %w: tensor<8xf16>, %wide: tensor<16xf16>) {
+func.func @rope_norm(%qkv: tensor<?x128xf16>, %t: tensor<128x8xf32>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x4x64x10xf16>, %layer: i32, %w: tensor<8xf16>, %wide: tensor<16xf16>) {
   // expected-error@+1 {{'odyssey.rope_append' op expects the size of a norm's weight (16) to equal the head dimension (8)}}
   %r = odyssey.rope_append %qkv table %t at %p, %p, %pages cache %kv layer %layer heads 8 norm %w, %wide epsilon = 1.0e-6
-      : (tensor<?x128xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x8xf16>, tensor<8xf16>, tensor<16xf16> -> tensor<?x64xf16>
+      : (tensor<?x128xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x10xf16>, tensor<8xf16>, tensor<16xf16> -> tensor<?x64xf16>
   return
 }
 
 // -----
 
-func.func @rope_epsilon(%qkv: tensor<?x128xf16>, %t: tensor<128x8xf32>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x4x64x8xf16>, %layer: i32) {
+func.func @rope_epsilon(%qkv: tensor<?x128xf16>, %t: tensor<128x8xf32>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x4x64x10xf16>, %layer: i32) {
   // expected-error@+1 {{'odyssey.rope_append' op expects the norms of queries and keys and an epsilon, or none of the three}}
   %r = odyssey.rope_append %qkv table %t at %p, %p, %pages cache %kv layer %layer heads 8 {epsilon = 1.0e-6 : f32}
-      : (tensor<?x128xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x8xf16> -> tensor<?x64xf16>
+      : (tensor<?x128xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x10xf16> -> tensor<?x64xf16>
   return
 }
 
 // -----
 
-func.func @attention_rows(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x4x64x8xf16>, %layer: i32) {
+func.func @attention_rows(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x4x64x10xf16>, %layer: i32) {
   // expected-error@+1 {{'odyssey.attention' op expects the result's rows (8) to equal those of the queries (?)}}
   %o = odyssey.attention %q at %p, %p, %pages cache %kv layer %layer heads 8 scale = 0.35
-      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x8xf16> -> tensor<8x64xf16>
+      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x10xf16> -> tensor<8x64xf16>
   return
 }
 
 // -----
 
-func.func @no_kv_heads(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x0x64x8xf16>, %layer: i32) {
-  // expected-error@+1 {{'odyssey.attention' op expects operand 4 to have no zero size, got 'memref<5x2x2x0x64x8xf16>'}}
+func.func @no_kv_heads(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x0x64x10xf16>, %layer: i32) {
+  // expected-error@+1 {{'odyssey.attention' op expects operand 4 to have no zero size, got 'memref<5x2x2x0x64x10xf16>'}}
   %o = odyssey.attention %q at %p, %p, %pages cache %kv layer %layer heads 8 scale = 0.35
-      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x0x64x8xf16> -> tensor<?x64xf16>
+      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x0x64x10xf16> -> tensor<?x64xf16>
   return
 }
 
 // -----
 
-func.func @no_heads(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x4x64x8xf16>, %layer: i32) {
+func.func @no_heads(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x4x64x10xf16>, %layer: i32) {
   // expected-error@+1 {{'odyssey.attention' op expects the number of heads (0) to be a multiple of the number of KV heads (4)}}
   %o = odyssey.attention %q at %p, %p, %pages cache %kv layer %layer heads 0 scale = 0.35
-      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x8xf16> -> tensor<?x64xf16>
+      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x10xf16> -> tensor<?x64xf16>
   return
 }
 
 // -----
 
 // 256 tokens x 2 heads are the 512 rows of 32 warps.
-func.func @largest_tile(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x4x64x8xf16>, %layer: i32) {
+func.func @largest_tile(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x4x64x10xf16>, %layer: i32) {
   %o = odyssey.attention %q at %p, %p, %pages cache %kv layer %layer heads 8 scale = 0.35 {tile_tokens = 256 : i32}
-      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x8xf16> -> tensor<?x64xf16>
+      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x10xf16> -> tensor<?x64xf16>
   return
 }
 
 // -----
 
-func.func @tile_too_large(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x4x64x8xf16>, %layer: i32) {
+func.func @tile_too_large(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x4x64x10xf16>, %layer: i32) {
   // expected-error@+1 {{'odyssey.attention' op expects tile_tokens x heads per KV head to be 1 to 512, got 514}}
   %o = odyssey.attention %q at %p, %p, %pages cache %kv layer %layer heads 8 scale = 0.35 {tile_tokens = 257 : i32}
-      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x8xf16> -> tensor<?x64xf16>
+      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x10xf16> -> tensor<?x64xf16>
   return
 }
 
 // -----
 
-func.func @empty_tile(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x4x64x8xf16>, %layer: i32) {
+func.func @empty_tile(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %pages: tensor<1x2xi32>, %kv: memref<5x2x2x4x64x10xf16>, %layer: i32) {
   // expected-error@+1 {{'odyssey.attention' op expects tile_tokens x heads per KV head to be 1 to 512, got 0}}
   %o = odyssey.attention %q at %p, %p, %pages cache %kv layer %layer heads 8 scale = 0.35 {tile_tokens = 0 : i32}
-      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x8xf16> -> tensor<?x64xf16>
+      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x10xf16> -> tensor<?x64xf16>
   return
 }
 

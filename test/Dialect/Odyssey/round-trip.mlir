@@ -65,36 +65,36 @@ func.func @rows(%ids: tensor<?xi32>, %hidden: memref<128x64xf16>) -> tensor<?x64
 // CHECK-LABEL: func.func @attention
 // CHECK: odyssey.rope_table theta = 1.000000e+04 : tensor<128x8xf32>
 // CHECK: odyssey.rope_table theta = 5.000000e+05 {parameters = array<f64: 8.000000e+00, 1.000000e+00, 4.000000e+00, 8.192000e+03>, scaling = "llama3"} : tensor<128x8xf32>
-// CHECK: odyssey.rope_append %{{.*}} table %{{.*}} at %{{.*}}, %{{.*}}, %{{.*}} cache %{{.*}} layer %{{.*}} heads 8 : (tensor<?x128xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x8xf16> -> tensor<?x64xf16>
-// CHECK: odyssey.rope_append %{{.*}} heads 8 norm %{{.*}}, %{{.*}} epsilon = 9.99999997E-7 : (tensor<?x128xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x8xf16>, tensor<8xf16>, tensor<8xf16> -> tensor<?x64xf16>
+// CHECK: odyssey.rope_append %{{.*}} table %{{.*}} at %{{.*}}, %{{.*}}, %{{.*}} cache %{{.*}} layer %{{.*}} heads 8 : (tensor<?x128xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x10xf16> -> tensor<?x64xf16>
+// CHECK: odyssey.rope_append %{{.*}} heads 8 norm %{{.*}}, %{{.*}} epsilon = 9.99999997E-7 : (tensor<?x128xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>, memref<5x2x2x4x64x10xf16>, tensor<8xf16>, tensor<8xf16> -> tensor<?x64xf16>
 // CHECK: odyssey.attention %{{.*}} at %{{.*}}, %{{.*}}, %{{.*}} cache %{{.*}} layer %{{.*}} heads 8 scale = 0.353553385 {tile_tokens = 4 : i32} : tensor<?x64xf16>
 func.func @attention(%qkv: tensor<?x128xf16>, %p: tensor<?xi32>, %s: tensor<?xi32>, %pages: tensor<1x2xi32>,
-                     %kv: memref<5x2x2x4x64x8xf16>) -> tensor<?x64xf16> {
+                     %kv: memref<5x2x2x4x64x10xf16>) -> tensor<?x64xf16> {
   %layer = arith.constant 4 : i32
   %t = odyssey.rope_table theta = 1.0e4 : tensor<128x8xf32>
   %t2 = odyssey.rope_table theta = 5.0e5 {scaling = "llama3", parameters = array<f64: 8.0, 1.0, 4.0, 8192.0>} : tensor<128x8xf32>
   %q = odyssey.rope_append %qkv table %t at %p, %s, %pages cache %kv layer %layer heads 8
       : (tensor<?x128xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>,
-        memref<5x2x2x4x64x8xf16> -> tensor<?x64xf16>
+        memref<5x2x2x4x64x10xf16> -> tensor<?x64xf16>
   %qw = odyssey.weight "q_norm" : tensor<8xf16>
   %kw = odyssey.weight "k_norm" : tensor<8xf16>
   %n = odyssey.rope_append %qkv table %t at %p, %s, %pages cache %kv layer %layer heads 8 norm %qw, %kw epsilon = 1.0e-6
       : (tensor<?x128xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>,
-        memref<5x2x2x4x64x8xf16>, tensor<8xf16>, tensor<8xf16> -> tensor<?x64xf16>
+        memref<5x2x2x4x64x10xf16>, tensor<8xf16>, tensor<8xf16> -> tensor<?x64xf16>
   %o = odyssey.attention %q at %p, %s, %pages cache %kv layer %layer heads 8 scale = 0.35355339 {tile_tokens = 4 : i32}
       : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x2xi32>,
-        memref<5x2x2x4x64x8xf16> -> tensor<?x64xf16>
+        memref<5x2x2x4x64x10xf16> -> tensor<?x64xf16>
   return %o : tensor<?x64xf16>
 }
 
 // CHECK-LABEL: func.func @attention_chunks
-// CHECK: odyssey.attention_chunks %{{.*}} at %{{.*}}, %{{.*}}, %{{.*}} cache %{{.*}} layer %{{.*}} heads 8 scale = 0.353553385 splits 2 : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x8xi32>, memref<5x8x2x4x64x8xf16> -> tensor<?x8x2x8xf32>, tensor<?x8x2x2xf32>
+// CHECK: odyssey.attention_chunks %{{.*}} at %{{.*}}, %{{.*}}, %{{.*}} cache %{{.*}} layer %{{.*}} heads 8 scale = 0.353553385 splits 2 : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x8xi32>, memref<5x8x2x4x64x10xf16> -> tensor<?x8x2x8xf32>, tensor<?x8x2x2xf32>
 // CHECK: odyssey.attention_merge %{{.*}}, %{{.*}} at %{{.*}} : tensor<?x8x2x8xf32>, tensor<?x8x2x2xf32>, tensor<?xi32> -> tensor<?x64xf16>
 // CHECK: odyssey.attention_merge_quantize %{{.*}}, %{{.*}} at %{{.*}} : tensor<?x8x2x8xf32>, tensor<?x8x2x2xf32>, tensor<?xi32> -> tensor<?x64xi8>, tensor<?xf32>
 func.func @attention_chunks(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %s: tensor<?xi32>, %pages: tensor<1x8xi32>,
-                            %kv: memref<5x8x2x4x64x8xf16>, %layer: i32) {
+                            %kv: memref<5x8x2x4x64x10xf16>, %layer: i32) {
   %v, %stats = odyssey.attention_chunks %q at %p, %s, %pages cache %kv layer %layer heads 8 scale = 0.35355339 splits 2
-      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x8xi32>, memref<5x8x2x4x64x8xf16>
+      : tensor<?x64xf16>, tensor<?xi32>, tensor<?xi32>, tensor<1x8xi32>, memref<5x8x2x4x64x10xf16>
       -> tensor<?x8x2x8xf32>, tensor<?x8x2x2xf32>
   %o = odyssey.attention_merge %v, %stats at %p
       : tensor<?x8x2x8xf32>, tensor<?x8x2x2xf32>, tensor<?xi32> -> tensor<?x64xf16>
@@ -104,17 +104,17 @@ func.func @attention_chunks(%q: tensor<?x64xf16>, %p: tensor<?xi32>, %s: tensor<
 }
 
 // CHECK-LABEL: func.func @decode_attention
-// CHECK: odyssey.decode_attention %{{.*}} table %{{.*}} at %{{.*}}, %{{.*}}, %{{.*}} cache %{{.*}} layer %{{.*}} heads 8 scale = 0.353553385 splits 2 : (tensor<?x128xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x8xi32>, memref<5x8x2x4x64x8xf16> -> tensor<?x64xf16>, tensor<?x4xf32>
-// CHECK: odyssey.decode_attention {{.*}} splits 1 norm %{{.*}}, %{{.*}} epsilon = 9.99999997E-7 : {{.*}}, memref<5x8x2x4x64x8xf16>, tensor<8xf16>, tensor<8xf16> -> tensor<?x64xf16>, tensor<?x4xf32>
+// CHECK: odyssey.decode_attention %{{.*}} table %{{.*}} at %{{.*}}, %{{.*}}, %{{.*}} cache %{{.*}} layer %{{.*}} heads 8 scale = 0.353553385 splits 2 : (tensor<?x128xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x8xi32>, memref<5x8x2x4x64x10xf16> -> tensor<?x64xf16>, tensor<?x4xf32>
+// CHECK: odyssey.decode_attention {{.*}} splits 1 norm %{{.*}}, %{{.*}} epsilon = 9.99999997E-7 : {{.*}}, memref<5x8x2x4x64x10xf16>, tensor<8xf16>, tensor<8xf16> -> tensor<?x64xf16>, tensor<?x4xf32>
 // CHECK: odyssey.quantize %{{.*}} maxima %{{.*}} : tensor<?x64xf16>, tensor<?x4xf32> -> tensor<?x64xi8>, tensor<?xf32>
 func.func @decode_attention(%qkv: tensor<?x128xf16>, %t: tensor<128x8xf32>, %p: tensor<?xi32>, %s: tensor<?xi32>,
-                            %pages: tensor<1x8xi32>, %kv: memref<5x8x2x4x64x8xf16>, %layer: i32, %w: tensor<8xf16>) {
+                            %pages: tensor<1x8xi32>, %kv: memref<5x8x2x4x64x10xf16>, %layer: i32, %w: tensor<8xf16>) {
   %o, %max = odyssey.decode_attention %qkv table %t at %p, %s, %pages cache %kv layer %layer heads 8 scale = 0.35355339 splits 2
-      : (tensor<?x128xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x8xi32>, memref<5x8x2x4x64x8xf16>
+      : (tensor<?x128xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x8xi32>, memref<5x8x2x4x64x10xf16>
       -> tensor<?x64xf16>, tensor<?x4xf32>
   %n, %nmax = odyssey.decode_attention %qkv table %t at %p, %s, %pages cache %kv layer %layer heads 8 scale = 0.35355339 splits 1
       norm %w, %w epsilon = 1.0e-6
-      : (tensor<?x128xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x8xi32>, memref<5x8x2x4x64x8xf16>,
+      : (tensor<?x128xf16>), tensor<128x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<1x8xi32>, memref<5x8x2x4x64x10xf16>,
         tensor<8xf16>, tensor<8xf16> -> tensor<?x64xf16>, tensor<?x4xf32>
   %x, %xs = odyssey.quantize %o maxima %max : tensor<?x64xf16>, tensor<?x4xf32> -> tensor<?x64xi8>, tensor<?xf32>
   return

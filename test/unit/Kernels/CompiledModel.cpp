@@ -20,20 +20,6 @@ fs::path odyssey::testing::dataFolder() {
   return data ? data : ODYSSEY_DATA_DIR;
 }
 
-double odyssey::testing::distance(std::span<const float> a,
-                                  std::span<const float> b) {
-  double meanA = 0, meanB = 0;
-  for (size_t i = 0; i < a.size(); ++i)
-    meanA += a[i], meanB += b[i];
-  meanA /= a.size(), meanB /= b.size();
-  double difference = 0, norm = 0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    double x = a[i] - meanA, y = b[i] - meanB;
-    difference += (x - y) * (x - y), norm += y * y;
-  }
-  return std::sqrt(difference / norm);
-}
-
 QuantizedModel::QuantizedModel(const fs::path &source) {
   std::string pattern =
       (fs::temp_directory_path() / "odyssey-model-XXXXXX").string();

@@ -22,9 +22,6 @@ using Logits = std::vector<float>;
 /// Where the tests' models and texts are.
 std::filesystem::path dataFolder();
 
-/// |a - b| / |b| in the 2-norm of logits without their mean.
-double distance(std::span<const float> a, std::span<const float> b);
-
 /// A quantized checkpoint in a temporary folder, which goes with this.
 class QuantizedModel {
 public:

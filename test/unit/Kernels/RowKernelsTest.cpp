@@ -329,44 +329,79 @@ struct LinearShape {
 };
 class LinearShapes : public ::testing::TestWithParam<LinearShape> {};
 
-/// fp16 tensor cores accumulate in fp32 with truncation: over K products the
-/// error is at most K * 2^-22 of the sum of magnitudes (docs/numerics.md).
-TEST_P(LinearShapes, StaysWithinTheTensorCoresBound) {
+/// A row as products take it (N14): each group of 32 elements rounded to
+/// multiples of 2^(E - 9), all magnitudes being below 2^E.
+std::vector<double> inUnitsOfGroups(const uint16_t *row, int64_t k) {
+  std::vector<double> result;
+  for (int64_t first = 0; first < k; first += 32) {
+    int64_t end = std::min(k, first + 32);
+    float largest = 0x1p-15f;
+    for (int64_t i = first; i < end; ++i)
+      largest = std::max(largest, std::fabs(fromHalf(row[i])));
+    double unit = std::ldexp(1.0, std::ilogb(largest) + 1 - 9);
+    for (int64_t i = first; i < end; ++i)
+      result.push_back(std::nearbyint(fromHalf(row[i]) / unit) * unit);
+  }
+  return result;
+}
+
+TEST_P(LinearShapes, EveryOutputIsEqualOnAllTensorCores) {
   auto [n, k, tokens, hasBias] = GetParam();
   std::mt19937 random(static_cast<unsigned>(n + k));
   std::vector<uint16_t> w = randomHalves(random, n * k),
                         bias = randomHalves(random, n);
+  // Rows of different sizes, a group of zeros, and one of subnormal numbers.
+  auto spread = [k = k](std::vector<uint16_t> &values) {
+    for (size_t i = 0; i < values.size(); ++i) {
+      float size = std::ldexp(1.0f, static_cast<int>(i / k % 20) - 12);
+      if (i / 32 % 11 == 3)
+        size = i % 2 ? 0.0f : 0x1p-20f;
+      values[i] = toHalf(fromHalf(values[i]) * size);
+    }
+  };
+  spread(w);
   std::string W = "tensor<" + str(n) + "x" + str(k) + "xf16>",
               X = "tensor<?x" + str(k) + "xf16>",
               Y = "tensor<?x" + str(n) + "xf32>",
               B = "tensor<" + str(n) + "xf16>";
-  CompiledModule module("func.func @main(%x: " + X + ") -> " + Y +
-                            " {\n%w = odyssey.weight \"w\" : " + W +
-                            "\n%b = odyssey.weight \"b\" : " + B +
-                            "\n%y = odyssey.linear %x, %w " +
-                            (hasBias ? "bias %b " : "") + "keep : (" + X +
-                            ", " + W + (hasBias ? ", " + B : "") + ") -> " + Y +
-                            "\nreturn %y : " + Y + "\n}\n",
-                        {{"w", halves({n, k}, w)}, {"b", halves({n}, bias)}});
-  for (int64_t m : tokens) {
-    SCOPED_TRACE("M = " + str(m));
-    std::vector<uint16_t> x = randomHalves(random, m * k);
-    auto result = module.run("main", {halves({m, k}, x)});
-    ASSERT_EQ(result.size(), 1u);
-    std::vector<float> y = elements<float>(result[0]);
-    for (int64_t row = 0; row < m; ++row)
-      for (int64_t channel = 0; channel < n; ++channel) {
-        double sum = hasBias ? fromHalf(bias[channel]) : 0,
-               magnitude = std::fabs(sum);
-        for (int64_t i = 0; i < k; ++i) {
-          double product = static_cast<double>(fromHalf(x[row * k + i])) *
-                           fromHalf(w[channel * k + i]);
-          sum += product, magnitude += std::fabs(product);
+  std::vector<std::vector<double>> weights;
+  for (int64_t channel = 0; channel < n; ++channel)
+    weights.push_back(inUnitsOfGroups(w.data() + channel * k, k));
+  for (const char *target : {"sm_80", "sm_90a"}) {
+    CompiledModule module(
+        "func.func @main(%x: " + X + ") -> " + Y +
+            " {\n%w = odyssey.weight \"w\" : " + W +
+            "\n%b = odyssey.weight \"b\" : " + B +
+            "\n%y = odyssey.linear %x, %w " + (hasBias ? "bias %b " : "") +
+            "keep : (" + X + ", " + W + (hasBias ? ", " + B : "") + ") -> " +
+            Y + "\nreturn %y : " + Y + "\n}\n",
+        {{"w", halves({n, k}, w)}, {"b", halves({n}, bias)}}, target);
+    for (int64_t m : tokens) {
+      SCOPED_TRACE(std::string(target) + ", M = " + str(m));
+      std::vector<uint16_t> x = randomHalves(random, m * k);
+      spread(x);
+      auto result = module.run("main", {halves({m, k}, x)});
+      ASSERT_EQ(result.size(), 1u);
+      std::vector<float> y = elements<float>(result[0]);
+      for (int64_t row = 0; row < m; ++row) {
+        std::vector<double> activations =
+            inUnitsOfGroups(x.data() + row * k, k);
+        for (int64_t channel = 0; channel < n; ++channel) {
+          float sum = 0;
+          for (int64_t first = 0; first < k; first += 32) {
+            double group = 0;
+            for (int64_t i = first; i < std::min(k, first + 32); ++i)
+              group += activations[i] * weights[channel][i];
+            ASSERT_EQ(group, static_cast<float>(group)) << "is not exact";
+            sum += static_cast<float>(group);
+          }
+          if (hasBias)
+            sum += fromHalf(bias[channel]);
+          ASSERT_EQ(y[row * n + channel], sum)
+              << "token " << row << ", channel " << channel;
         }
-        ASSERT_NEAR(y[row * n + channel], sum,
-                    static_cast<double>(k) * std::ldexp(magnitude, -22))
-            << "token " << row << ", channel " << channel;
       }
+    }
   }
 }
 

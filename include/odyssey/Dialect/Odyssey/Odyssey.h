@@ -48,8 +48,7 @@ inline constexpr int64_t kAttentionChunk = 256;
 /// (docs/numerics.md, N15).
 inline constexpr int64_t kRowSegment = 32;
 
-/// Bytes of the scale of a token's keys (or values) of one head in a KV cache
-/// of 8-bit integers.
+/// Bytes of the scale of a token's keys (or values) of one head in a KV cache.
 inline constexpr int64_t kCacheScaleBytes = 4;
 /// The head dimension of a KV cache (docs/bundle.md).
 int64_t cacheHeadDim(mlir::MemRefType cache);
