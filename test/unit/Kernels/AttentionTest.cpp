@@ -388,18 +388,36 @@ TEST_P(Attention, RowsWithoutATokenAreZerosAndAppendNothing) {
   EXPECT_EQ(step(run(0, 5, 6)), step(run(1, 5, 6)));
 }
 
-TEST_P(Attention, AllTensorCoresGiveTheSameBits) {
-  // Prefill, and a step of one token.
+class TensorCores : public Attention {};
+
+/// Also of queries that are parallel to keys, as vectors of equal elements and
+/// of a single one, and of values that are all the greatest: there, sums come
+/// near 2^24.
+TEST_P(TensorCores, GiveTheSameBits) {
+  std::vector<std::vector<uint16_t>> kinds = {inputs[0]};
+  for (int64_t stride : {int64_t(1), shape.d}) {
+    std::vector<uint16_t> &equal = kinds.emplace_back(inputs[0].size());
+    for (size_t i = 0; i < equal.size(); i += stride)
+      equal[i] = toHalf(3.0f);
+  }
   for (const char *target : {"sm_80", "sm_90a"}) {
-    SCOPED_TRACE(target);
     compileFor(target);
-    auto rows = step(run(0, 0, 70));
-    ASSERT_EQ(rows.size(), 70u);
-    for (int32_t position = 0; position < 70; ++position)
-      EXPECT_EQ(rows[position], exact({0, position})) << position;
-    auto next = step({{0, 70}});
-    ASSERT_EQ(next.size(), 1u);
-    EXPECT_EQ(next[0], exact({0, 70}));
+    for (size_t kind = 0; kind < kinds.size(); ++kind) {
+      SCOPED_TRACE(std::string(target) + ", input " + std::to_string(kind));
+      inputs[0] = kinds[kind];
+      // Prefill, and a step of one token.
+      auto rows = step(run(0, 0, 20));
+      auto next = step({{0, 20}});
+      ASSERT_EQ(rows.size(), 20u);
+      ASSERT_EQ(next.size(), 1u);
+      rows.push_back(next[0]);
+      for (int32_t position = 0; position <= 20; ++position) {
+        EXPECT_EQ(rows[position], exact({0, position})) << position;
+        // The mean of equal values is that value, but for units.
+        if (kind > 0)
+          EXPECT_NEAR(fromHalf(rows[position][0]), 3.0f, 0.03f) << position;
+      }
+    }
   }
 }
 
@@ -465,6 +483,12 @@ INSTANTIATE_TEST_SUITE_P(Shapes, LongAttention,
                                            Shape{2, 1, 128, 530},
                                            Shape{20, 1, 8, 300, false, true},
                                            Shape{2, 1, 64, 300, false, true}),
+                         nameOf);
+
+INSTANTIATE_TEST_SUITE_P(Shapes, TensorCores,
+                         ::testing::Values(Shape{4, 4, 8, 64},
+                                           Shape{2, 1, 128, 64, true},
+                                           Shape{2, 1, 128, 64, false, true}),
                          nameOf);
 
 INSTANTIATE_TEST_SUITE_P(
