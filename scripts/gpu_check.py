@@ -10,12 +10,14 @@ failed.
 """
 
 import argparse
+import gzip
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 TOTAL_SECONDS = 9 * 60 - 15
@@ -49,6 +51,7 @@ class Check:
         # What the stage at hand has measured so far; kept when it fails.
         self.partial = None
         self.capability = 0
+        self.unpacked = tempfile.TemporaryDirectory(prefix="gpu-check-")
         with open(os.path.join(self.pack, "manifest.json"), encoding="utf-8") as file:
             self.manifest = json.load(file)
 
@@ -64,7 +67,7 @@ class Check:
         for bundle in self.manifest["bundles"]:
             if bundle["kind"] != kind or (self.quick and not bundle["quick"]):
                 continue
-            path = os.path.join(self.pack, bundle["file"])
+            path = os.path.join(self.pack, bundle["file"] + ".gz")
             if not os.path.exists(path):
                 # What is too large for the pack may lie beside it.
                 path = os.path.join(self.pack + "-large", os.path.basename(bundle["file"]))
@@ -73,7 +76,19 @@ class Check:
                 continue
             if bundle["model"] not in best or rank > best[bundle["model"]][0]:
                 best[bundle["model"]] = (rank, {**bundle, "path": path})
-        return [bundle for _, bundle in best.values()]
+        return [
+            {**bundle, "path": self.plain(bundle["path"])} for _, bundle in best.values()
+        ]
+
+    def plain(self, path):
+        """The file at `path`, or what it has compressed."""
+        if not path.endswith(".gz"):
+            return path
+        plain = os.path.join(self.unpacked.name, os.path.basename(path)[: -len(".gz")])
+        if not os.path.exists(plain):
+            with gzip.open(path, "rb") as source, open(plain, "wb") as target:
+                shutil.copyfileobj(source, target)
+        return plain
 
     def rank(self, target):
         """How well code for `target` suits the device; None where it cannot run."""
