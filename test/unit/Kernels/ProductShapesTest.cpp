@@ -29,6 +29,8 @@ constexpr int64_t kTokens[] = {1, 7, 8, 16, 33, 64, 128, 257};
 /// A tile of 256 channels and 44 more. 40 in the last 128 of k, so that packed
 /// weights (padded to 64) end in the middle of a stage of the path wgmma.
 constexpr int64_t kReducedN = 300, kReducedK = 1192;
+/// The same for tiles of 384.
+constexpr int64_t kWideN = 428;
 /// For stages of mma_sync, which divide the padded K: the last 256 not full.
 constexpr int64_t kReducedKMmaSync = 1240;
 /// Persistent CTAs are fewer, as there are fewer tiles.
@@ -79,7 +81,8 @@ TEST_P(ProductShapes, EveryOutputIsEqual) {
     tokensOf[scheduleOf(selector, c, tokens)].push_back(tokens);
   for (const auto &[schedule, tokens] : tokensOf) {
     SCOPED_TRACE(schedule);
-    checkProduct(kReducedN, reducedK(c), tokens,
+    bool isWide = schedule.find("channels = 384") != std::string::npos;
+    checkProduct(isWide ? kWideN : kReducedN, reducedK(c), tokens,
                  {.schedule = schedule, .target = c.target, .bits = c.bits});
   }
 }
