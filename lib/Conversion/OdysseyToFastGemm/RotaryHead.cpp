@@ -10,8 +10,9 @@ using namespace odyssey::conversion;
 /// greatest of a value's (N21).
 static constexpr float kVectorNorm = 4064.0f, kLargestValue = 1016.0f;
 
-Pair conversion::rotated(KernelBuilder &k, Pair pair, Val index, Val angles,
-                         int64_t half) {
+/// The pair `index`, rotated and in fp16.
+static Pair rotated(KernelBuilder &k, Pair pair, Val index, Val angles,
+                    int64_t half) {
   Val angle = k.offset(angles, index << 2);
   Val cosine = k.load(k.f32(), angle);
   Val sine = k.load(k.f32(), k.offset(angle, half * 4));
@@ -19,8 +20,9 @@ Pair conversion::rotated(KernelBuilder &k, Pair pair, Val index, Val angles,
           k.toF16(pair.high * cosine + pair.low * sine)};
 }
 
-void conversion::storePair(KernelBuilder &k, Pair pair, Val index, Val to,
-                           int64_t half) {
+/// Stores a pair of fp16 to the head at `to`.
+static void storePair(KernelBuilder &k, Pair pair, Val index, Val to,
+                      int64_t half) {
   Val target = k.offset(to, index << 1);
   k.store(pair.low, target);
   k.store(pair.high, k.offset(target, half * 2));
@@ -115,6 +117,12 @@ void WarpHead::roundQuery() {
 static Val quotient(KernelBuilder &k, Val a, Val b) {
   Val zero = k.constantF32(0.0f);
   return k.select(b == zero, zero, a / b);
+}
+
+void WarpHead::storeF16(Val to) {
+  forEach([&](Pair &pair, Val index) {
+    storePair(k, {k.toF16(pair.low), k.toF16(pair.high)}, index, to, half);
+  });
 }
 
 void WarpHead::storeHalfIntegers(Val to, Val factor) {

@@ -20,13 +20,6 @@ struct Pair {
   Val low, high;
 };
 
-/// Rotates the pair `index` by the angle that stands at `angles`, the token's
-/// row of the table, and rounds it to fp16.
-Pair rotated(KernelBuilder &k, Pair pair, Val index, Val angles, int64_t half);
-
-/// Stores a pair of fp16 to the head at `to`.
-void storePair(KernelBuilder &k, Pair pair, Val index, Val to, int64_t half);
-
 /// One head of 2 * `half` elements in the registers of a warp.
 class WarpHead {
 public:
@@ -35,12 +28,10 @@ public:
 
   void load(Val from);
   void normalize(Val weight, float epsilon);
+  /// By the angles that stand at `angles`, the token's row of the table; rounds
+  /// to fp16.
   void rotate(Val angles);
-  void storeF16(Val to) {
-    forEach([&](Pair &pair, Val index) {
-      storePair(k, {k.toF16(pair.low), k.toF16(pair.high)}, index, to, half);
-    });
-  }
+  void storeF16(Val to);
   /// Rounds a query so that its products with keys are exact (N21).
   void roundQuery();
   /// As the integers of a cache, and their scale: of 8 bits (N7), or in fp16.
